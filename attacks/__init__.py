@@ -1,0 +1,1 @@
+"""Attacks and controls: one short file each, found by scanning this folder."""

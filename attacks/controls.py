@@ -1,0 +1,57 @@
+"""Controls: arms that are no attacks but give the attacks' numbers meaning."""
+
+from collections.abc import Sequence
+
+from heistbench.bench import Attack, Exposure, Kit, Prompt, Question, Stolen, Target, Truth, attack, invert
+
+
+@attack("untrained", version="1-A", threat="none", control=True)
+class Untrained(Attack):
+    """The student as it was: no theft, no training."""
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        return []
+
+
+@attack("surrogate_trace", version="1-A", paper="arXiv:2603.07267", threat="none", control=True)
+class SurrogateTrace(Attack):
+    """Distil the surrogate on the very questions the attacks use; the victim is never asked."""
+
+    temperature: float = 0.0
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        replies = kit.surrogate([Prompt.of(q.text) for q in questions], self.temperature)
+        return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True) if r.stop == "stop"]
+
+
+@attack("gold_inversion", version="1-A", paper="arXiv:2603.07267", threat="none", control=True, privileged=True)
+class GoldInversion(Attack):
+    """The inverter fed gold answers: what inversion gives without any victim."""
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        exposures = [Exposure(gold) for gold in _truth(kit).gold(questions)]
+        return invert(kit, questions, exposures, use_summary=False, adaptive=False)
+
+
+@attack("true_trace", version="1-A", paper="arXiv:2603.07267", threat="full-leak", control=True, privileged=True)
+class TrueTrace(Attack):
+    """The ceiling: the victim's hidden traces and its undefended answers."""
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        replies = _truth(kit).replies(questions)
+        return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True)]
+
+
+@attack("wrong_trace", version="1-A", paper="arXiv:2502.07374", threat="none", control=True, privileged=True)
+class WrongTrace(Attack):
+    """Wrong steps before right answers: what the form of a trace is worth without its content."""
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        truth = _truth(kit)
+        pairs = zip(questions, truth.wrong_traces(questions), truth.gold(questions), strict=True)
+        return [Stolen(q.id, q.text, trace, gold) for q, trace, gold in pairs]
+
+
+def _truth(kit: Kit) -> Truth:
+    assert kit.truth is not None, "the harness gives privileged controls the truth"
+    return kit.truth

@@ -1,0 +1,17 @@
+"""SFT on summaries and answers: the shown recap stands where the trace would."""
+
+from collections.abc import Sequence
+
+from heistbench.bench import Attack, Kit, Prompt, Question, Stolen, Target, attack
+
+
+@attack("summary_answer", version="1-A", paper="arXiv:2603.07267")
+class SummaryAnswer(Attack):
+    """Train on the summary as if it were the trace, in the same tags as every other arm.
+
+    The paper's baseline of this name used other delimiters than its other arms, which confounds its collapse.
+    """
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        exposures = target.ask([Prompt.of(q.text) for q in questions])
+        return [Stolen(q.id, q.text, e.summary, e.text) for q, e in zip(questions, exposures, strict=True) if not e.refused]

@@ -1,0 +1,150 @@
+"""One cell from end to end: the stages in order, and the record they add up to."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from heistbench.bench._desk import Progress, quietly
+from heistbench.bench._models import Checkpoint, checkpoint
+from heistbench.bench._plugins import Plugin
+from heistbench.bench._provenance import code_state, contamination, hardware, harness_version, packages
+from heistbench.bench._record import (
+    Arm,
+    Bill,
+    Exam,
+    LootFacts,
+    OverlapScores,
+    PluginId,
+    Provenance,
+    Record,
+    Utility,
+    Volatile,
+    read_record,
+)
+from heistbench.bench._registry import identity, spec_of
+from heistbench.bench._scratch import is_scratch
+from heistbench.bench._stages import Theft, collect, loot_facts, measure_overlap, measure_utility, take_exam, train
+from heistbench.bench._store import Store, hash_of, write_json
+from heistbench.bench._suite import RECORDED, Cell
+from heistbench.bench._world import World
+
+
+def cell_spec(cell: Cell) -> dict[str, Any]:
+    """All that can change a cell's numbers, and nothing that cannot: the identity of its record."""
+
+    def model(reference: str) -> str:
+        return reference if reference == RECORDED or is_scratch(reference) else checkpoint(reference).identity
+
+    suite = cell.suite
+    return {
+        "attack": identity(cell.build_attack()),
+        "defenses": [identity(d) for d in cell.build_defenses()],
+        "task": identity(cell.build_task()),
+        "data": cell.build_task().data_digest(),
+        "victim": [cell.victim.called, model(cell.victim.model), cell.victim.decoding.model_dump()],
+        "surrogate": [model(suite.surrogate.model), suite.surrogate.model_dump(exclude={"model"})],
+        "inverter": [model(suite.inverter.model), suite.inverter.model_dump(exclude={"model"})],
+        "student": [model(cell.student.model), cell.student.model_dump()],
+        "sizes": suite.sizes.model_dump(),
+        "seed": cell.seed,
+        "suite": suite.name,
+    }
+
+
+def run_cell(cell: Cell, store: Store, progress: Progress = quietly) -> Record:
+    """The record of a cell, computed from whatever the store does not hold yet. Raises Busy, see `Store.once`."""
+    folder = store.once("record", cell_spec(cell), lambda path: write_json(path / "record.json", _compute(cell, store, progress)))
+    return read_record(folder / "record.json")
+
+
+def _compute(cell: Cell, store: Store, progress: Progress) -> dict[str, Any]:
+    started, world = time.monotonic(), World(cell, store)
+    theft = collect(world, progress)
+    student = train(world, theft, progress)
+    verdicts = take_exam(world, student, progress)
+    record = Record(
+        arm=_arm(cell),
+        exam=Exam.of(verdicts),
+        loot=LootFacts(**loot_facts(world, theft)),
+        overlap=OverlapScores(**measure_overlap(world, theft)) if theft.rows else None,
+        utility=Utility(**measure_utility(world)),
+        bill=Bill(**asdict(theft.bill)),
+        provenance=_provenance(world, theft, student),
+        volatile=Volatile(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - started, 2),
+            hardware=hardware(),
+        ),
+    )
+    return record.model_dump(mode="json")
+
+
+def _arm(cell: Cell) -> Arm:
+    attack, (name, release) = cell.build_attack(), cell.victim.called
+    return Arm(
+        suite=cell.suite.name,
+        task=_plugin(cell.build_task()),
+        victim=name,
+        release=release,
+        victim_model=cell.victim.model,
+        defense="+".join(spec_of(d) for d in cell.build_defenses()),
+        defenses=[_plugin(d) for d in cell.build_defenses()],
+        attack=_plugin(attack),
+        control=attack.info.control,
+        privileged=attack.info.privileged,
+        threat=attack.info.threat,
+        student=cell.student.model,
+        recipe=asdict(cell.student.recipe),
+        seed=cell.seed,
+    )
+
+
+def _plugin(plugin: Plugin) -> PluginId:
+    return PluginId(spec=spec_of(plugin), paper=plugin.info.paper, **identity(plugin))
+
+
+def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
+    import torch
+
+    commit, dirty = code_state()
+    suite, cuda = world.suite, torch.cuda.is_available()
+    queries, tests = world.problems("query"), world.problems("test")
+    return Provenance(
+        harness=harness_version(),
+        commit=commit,
+        dirty=dirty,
+        python=platform.python_version(),
+        packages=packages(),
+        engine="transformers",
+        dtype="bfloat16" if cuda else "float32",
+        device="cuda" if cuda else "cpu",
+        models={
+            "victim": world.victim.identity["model"],
+            "surrogate": world.surrogate.identity,
+            "inverter": world.resolve(suite.inverter.model).identity,
+            "student before": world.resolve(world.cell.student.model).identity,
+            "student after": student.identity,
+        },
+        data={
+            "task": world.task.data_digest(),
+            "questions attacked": hash_of([p.question for p in queries]),
+            "questions examined": hash_of([(p.question, p.gold) for p in tests]),
+            "theft": theft.identity,
+        },
+        contamination={
+            "test questions sharing a 13-gram with attack queries": contamination(
+                (p.question.text for p in queries), (p.question.text for p in tests)
+            ),
+        },
+        settings={
+            "victim": world.cell.victim.model_dump(mode="json"),
+            "surrogate": suite.surrogate.model_dump(mode="json"),
+            "inverter": suite.inverter.model_dump(mode="json"),
+            "student": world.cell.student.model_dump(mode="json"),
+            "sizes": suite.sizes.model_dump(),
+        },
+    )

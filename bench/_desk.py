@@ -1,0 +1,128 @@
+"""The harness's end of the wall: answers an attack's calls, keeps the sealed record, writes the bill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from heistbench.bench._engine import engine
+from heistbench.bench._errors import BudgetExceeded
+from heistbench.bench._models import Checkpoint
+from heistbench.bench._nouns import Bill, Exposure, Prompt, Question, Reply
+from heistbench.bench._plugins import Defense
+from heistbench.bench._sft import Example, fine_tune
+from heistbench.bench._store import hash_of, read_lines, write_json, write_lines
+from heistbench.bench._victim import DefendedApi, Sealed, release
+from heistbench.bench._world import World, read_json
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is."""
+
+
+def quietly(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+class HarnessDesk:
+    """Implements `Desk` for one theft in a world."""
+
+    def __init__(self, world: World, defenses: Sequence[Defense], budget: int, progress: Progress = quietly) -> None:
+        self._world, self._defenses, self._budget, self._progress = world, defenses, budget, progress
+        self._api = DefendedApi(world.victim, defenses)
+        self._problems = {p.question.id: p for p in world.problems("query")}
+        self._models: dict[str, Checkpoint] = {}
+        self.bill = Bill()
+
+    @property
+    def sealed(self) -> list[Sealed]:
+        """Every query so far, with the whole reply."""
+        return self._api.sealed
+
+    def ask(self, prompts: list[Prompt]) -> list[Exposure]:
+        """Query the victim through the defense."""
+        if self.bill.queries + len(prompts) > self._budget:
+            raise BudgetExceeded(f"{self.bill.queries} + {len(prompts)} queries are over the budget of {self._budget}")
+        before = len(self.sealed)
+        exposures = self._api.ask(prompts)
+        self._charge([sealed.reply for sealed in self.sealed[before:]])
+        return exposures
+
+    def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
+        """Replies of the attacker's own model, kept in the store."""
+        settings = self._world.suite.surrogate
+        changes = {} if temperature is None else {"temperature": temperature}
+        replies = self._world.surrogate_replies(prompts, settings.decoding.sampling(**changes))
+        self.bill += Bill(attacker_tokens_generated=sum(reply.usage.completion for reply in replies))
+        return replies
+
+    def own_questions(self) -> list[Question]:
+        """The surrogate split."""
+        return [p.question for p in self._world.problems("surrogate")]
+
+    def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str:
+        """Train the suite's inverter model on the attacker's rows; returns the name `generate` knows it by."""
+        settings = self._world.suite.inverter
+        base, seed = self._world.resolve(settings.model), 0
+        spec = {"base": base.identity, "recipe": settings.recipe, "examples": hash_of(examples), "seed": seed}
+        total = settings.recipe.steps(len(examples))
+
+        def build(path: Path) -> None:
+            rows = [Example(prompt, completion) for prompt, completion in examples]
+            tuned = fine_tune(base, rows, settings.recipe, seed, path / "model", counter(self._progress, "inverter", total))
+            write_json(path / "tuned.json", asdict(tuned))
+
+        folder = self._world.store.once("inverter", spec, build)
+        self.bill += Bill(attacker_tokens_trained=read_json(folder / "tuned.json")["tokens"])
+        self._models[folder.name] = Checkpoint(f"inverter:{folder.name}", str(folder / "model"))
+        return folder.name
+
+    def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
+        """Completions of a model that `fine_tune` made."""
+        source, sampling = self._models[model], self._world.suite.inverter.decoding.sampling()
+        folder = self._world.store.once(
+            "inverted",
+            {"model": source.identity, "sampling": sampling, "prompts": hash_of(prompts)},
+            lambda path: write_lines(path / "completions.jsonl", list(engine(source).generate(prompts, sampling))),
+        )
+        rows = read_lines(folder / "completions.jsonl")
+        self.bill += Bill(attacker_tokens_generated=sum(row["tokens"] for row in rows))
+        return [row["text"] for row in rows]
+
+    def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]:
+        """Pass the attacker's own replies through the standing defense."""
+        return [release(self._defenses, prompt, reply, 0) for prompt, reply in zip(prompts, replies, strict=True)]
+
+    def truth_gold(self, ids: list[str]) -> list[str]:
+        """Gold answers of attacked questions."""
+        return [self._problems[i].gold for i in ids]
+
+    def truth_wrong_traces(self, ids: list[str]) -> list[str]:
+        """Wrong traces of attacked questions, each with randomness of its own."""
+        return [self._world.task.wrong_trace(self._problems[i], Random(f"wrong trace {i}")) for i in ids]
+
+    def truth_replies(self, ids: list[str]) -> list[Reply]:
+        """The victim's whole replies to attacked questions, past the defense; billed."""
+        replies = self._world.victim.reply([(Prompt.of(self._problems[i].question.text), 0) for i in ids])
+        self._charge(replies)
+        return replies
+
+    def _charge(self, replies: Sequence[Reply]) -> None:
+        self.bill += Bill(
+            queries=len(replies),
+            prompt_tokens=sum(reply.usage.prompt for reply in replies),
+            completion_tokens=sum(reply.usage.completion for reply in replies),
+        )
+
+
+def counter(progress: Progress, what: str, total: int) -> Callable[[int], None]:
+    """Turn "so many more are done" into "so many of `total` are done"."""
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        progress(what, done, total)
+
+    return advance

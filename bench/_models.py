@@ -1,0 +1,86 @@
+"""Where models come from: shipped with the package, a local folder, or a hub id pinned to a revision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._registry import suggest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SHIPPED = Path(__file__).parent.parent / "tasks" / "models"
+"""Shipped models lie in `<world>/<name>/`, each with a `card.json`: role, recipe, seed, accuracy and sha256 of its files."""
+_HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model that can be loaded: its identity in specs, and the path or pinned hub id its files come from."""
+
+    identity: str
+    source: str
+    revision: str | None = None
+
+    def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """Model and tokenizer, in float32 on a CPU and bfloat16 on a GPU."""
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        cuda = torch.cuda.is_available()
+        pinned: dict[str, Any] = {"revision": self.revision} if self.revision else {"local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(self.source, padding_side="left", **pinned)
+        model = AutoModelForCausalLM.from_pretrained(self.source, dtype=torch.bfloat16 if cuda else torch.float32, **pinned)
+        return model.to("cuda" if cuda else "cpu"), tokenizer
+
+
+def checkpoint(reference: str) -> Checkpoint:
+    """Resolve `pocket/victim-1` (shipped), a folder, or `org/name@<commit>` (hub).
+
+    Raises HeistError for an unknown reference and for a shipped model whose files do not match their card.
+    """
+    shipped = SHIPPED / reference
+    if (shipped / "card.json").is_file():
+        return Checkpoint(f"shipped:{reference}:{_verified(shipped)}", str(shipped))
+    if (Path(reference) / "config.json").is_file():
+        return Checkpoint(f"local:{digest_folder(Path(reference))}", reference)
+    if _HUB.fullmatch(reference):
+        name, revision = reference.split("@")
+        return Checkpoint(f"hub:{reference}", name, revision)
+    known = [str(card.parent.relative_to(SHIPPED)) for card in SHIPPED.glob("*/*/card.json")]
+    raise HeistError(
+        f"model {reference!r} is neither shipped, nor a folder with a config.json, nor org/name@commit{suggest(reference, known)}"
+    )
+
+
+def card(reference: str) -> dict[str, Any]:
+    """The card of a shipped model, empty for any other."""
+    path = SHIPPED / reference / "card.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_folder(folder: Path) -> str:
+    """sha256 over the names and digests of a folder's files."""
+    lines = [f"{p.relative_to(folder)} {digest(p)}" for p in sorted(folder.rglob("*")) if p.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@cache
+def _verified(folder: Path) -> str:
+    for name, expected in card(str(folder.relative_to(SHIPPED)))["sha256"].items():
+        if not (folder / name).is_file() or digest(folder / name) != expected:
+            raise HeistError(f"shipped model file {folder / name} does not match its card; `heist pocket build` makes it again")
+    return digest(folder / "card.json")[:16]

@@ -1,0 +1,160 @@
+"""The nouns of the harness: frozen, typed, JSON-serialisable.
+
+The wall between attacker and truth starts here: `Exposure`, all that leaves a victim's API, has no field for a trace,
+and `Question`, all that an attack is given of a problem, has none for the gold answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+Split = Literal["query", "surrogate", "dev", "test"]
+"""Disjoint by question hash: attack queries, the attacker's own questions, development, examination."""
+
+Stop = Literal["stop", "length", "refused", "error"]
+"""Why a reply ended: by itself, at the token budget, refused by victim or defense, or lost to an outage."""
+
+
+class Verdict(StrEnum):
+    """The outcome of one examined question. Every question has exactly one; none leaves the denominator."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    TRUNCATED = "truncated"
+    UNPARSABLE = "unparsable"
+    REFUSED = "refused"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an attacker may see of a problem."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question with the harness's side of it: gold answer and reference trace."""
+
+    question: Question
+    gold: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Chat messages sent to a model."""
+
+    messages: tuple[Message, ...]
+
+    @classmethod
+    def of(cls, content: str, system: str | None = None) -> Prompt:
+        """A one-turn prompt, with a system message where one is given."""
+        head = (Message("system", system),) if system else ()
+        return cls((*head, Message("user", content)))
+
+    @property
+    def text(self) -> str:
+        """All turns as one string."""
+        return "\n\n".join(message.content for message in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one reply, as billed: `completion` includes the hidden `reasoning`."""
+
+    prompt: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model produced for one prompt. A victim's `trace` stays on the harness's side of the wall."""
+
+    trace: str | None
+    summary: str | None
+    text: str
+    usage: Usage
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A defense's decision not to let a prompt reach the victim."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Exactly what left the victim's API for one query, after the defense."""
+
+    text: str
+    summary: str | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stolen:
+    """One row of loot: what the student will be trained on. `trace` is None where the attack has none."""
+
+    id: str
+    question: str
+    trace: str | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a theft cost: the victim's side in queries and tokens, the attacker's in tokens of its own models."""
+
+    queries: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    attacker_tokens_generated: int = 0
+    attacker_tokens_trained: int = 0
+    dollars: float = 0.0
+
+    def __add__(self, other: Bill) -> Bill:
+        return Bill(
+            self.queries + other.queries,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.attacker_tokens_generated + other.attacker_tokens_generated,
+            self.attacker_tokens_trained + other.attacker_tokens_trained,
+            self.dollars + other.dollars,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCheck:
+    """How much of a trace is true, by a task's exact checker: right steps out of the steps there should be."""
+
+    right: int
+    steps: int
+
+    @property
+    def whole(self) -> bool:
+        """True when every step is there and right."""
+        return self.right == self.steps
+
+
+def question_id(text: str) -> str:
+    """The first 16 hexadecimal digits of the sha256 of a question's text: ids and splits hang on content, not order."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

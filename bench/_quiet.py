@@ -1,0 +1,31 @@
+"""Settings every process needs before it touches a model: one thread, no hub traffic, no chatter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+
+def one_thread() -> None:
+    """One thread a process: two multi-threaded torch processes on two cores run many times slower than two single ones.
+
+    Must run before torch is imported.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+
+def hush() -> None:
+    """Silence progress bars and notices of the libraries underneath; errors still show."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    for name in ("lm_eval", "lm-eval", "datasets", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # TRL turns checkpointing on under its old name; the new one is unknown to older transformers.
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")

@@ -1,0 +1,201 @@
+"""The record: one cell's result as a JSON file, complete enough to judge, compare and run the cell again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._nouns import Verdict
+from heistbench.bench._store import write_json
+
+SCHEMA = 1
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Natural = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors, values are frozen, numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PluginId(Strict):
+    """A plugin as it was built: `spec` is the text that builds it again."""
+
+    spec: str
+    name: str
+    version: str
+    parameters: dict[str, Any]
+    paper: str = ""
+
+
+class Arm(Strict):
+    """Which cell this is."""
+
+    suite: str
+    task: PluginId
+    victim: str
+    release: str
+    victim_model: str
+    defense: str
+    defenses: list[PluginId]
+    attack: PluginId
+    control: bool
+    privileged: bool
+    threat: str
+    student: str
+    recipe: dict[str, Any]
+    seed: int
+
+
+class Exam(Strict):
+    """Verdicts a question, in the fixed order of the test split; every question counts in the denominator."""
+
+    accuracy: Share
+    n: Natural
+    counts: dict[Verdict, Natural]
+    verdicts: dict[str, Verdict]
+
+    @classmethod
+    def of(cls, verdicts: dict[str, Verdict]) -> Exam:
+        """Count verdicts by question id."""
+        counts = Counter(verdicts.values())
+        right = counts[Verdict.RIGHT] / max(1, len(verdicts))
+        return cls(accuracy=right, n=len(verdicts), counts={v: counts[v] for v in Verdict}, verdicts=verdicts)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        again = Counter(self.verdicts.values())
+        if self.n != len(self.verdicts) or {v: n for v, n in self.counts.items() if n} != dict(again):
+            raise ValueError("counts are not those of the verdicts")
+        if abs(self.accuracy * max(1, self.n) - again[Verdict.RIGHT]) > 1e-6:
+            raise ValueError("accuracy is not that of the verdicts")
+        return self
+
+
+class LootFacts(Strict):
+    """What was carried off: rows, rows with a trace, and how much of it is true by the task's checker and grader.
+
+    `whole_traces` and `right_answers` are shares of all attacked questions, so what was not obtained counts as not right.
+    """
+
+    questions: Natural
+    rows: Natural
+    traces: Natural
+    whole_traces: Share
+    right_answers: Share
+    sha256: str
+
+
+class OverlapScores(Strict):
+    """Mean overlap of stolen traces with the victim's, metric by metric, between its floors and its ceiling."""
+
+    signature: str
+    n: Natural
+    stolen: dict[str, float]
+    floor_other_question: dict[str, float]
+    floor_surrogate: dict[str, float]
+    ceiling_victim_again: dict[str, float]
+
+
+class Utility(Strict):
+    """What an honest user gets through the defense, on the test questions."""
+
+    n: Natural
+    accuracy: Share
+    refused: Share
+    summary_shown: Share
+    summary_values_kept: Share
+
+
+class Bill(Strict):
+    """What the theft cost."""
+
+    queries: Natural
+    prompt_tokens: Natural
+    completion_tokens: Natural
+    attacker_tokens_generated: Natural
+    attacker_tokens_trained: Natural
+    dollars: Annotated[float, Field(ge=0)]
+
+
+class Provenance(Strict):
+    """What the numbers hang on: code, packages, models, data, prompts."""
+
+    harness: str
+    commit: str
+    dirty: bool
+    python: str
+    packages: dict[str, str]
+    engine: str
+    dtype: str
+    device: str
+    models: dict[str, str]
+    data: dict[str, str]
+    contamination: dict[str, float]
+    settings: dict[str, Any]
+
+
+class Volatile(Strict):
+    """What differs between two runs of the same cell without changing its numbers."""
+
+    created: str
+    seconds: float
+    hardware: str
+
+
+class Record(Strict):
+    """One cell's result."""
+
+    schema_version: Literal[1] = 1
+    arm: Arm
+    exam: Exam
+    loot: LootFacts
+    overlap: OverlapScores | None
+    utility: Utility
+    bill: Bill
+    provenance: Provenance
+    volatile: Volatile
+
+    def path(self) -> Path:
+        """Where the record lies under a results folder; reads as a sentence."""
+        arm = self.arm
+        parts = [arm.task.spec, f"{arm.victim}-{arm.release}" if arm.release else arm.victim, arm.defense, arm.attack.spec]
+        return Path(*map(slug, parts), slug(arm.student), f"seed-{arm.seed}.json")
+
+
+def slug(text: str) -> str:
+    """Text as one file name: letters, digits and `._=+,()-` stay, all else becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._=+,()-]", "-", text).strip(".") or "-"
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Write a record to its place under `folder`."""
+    path = folder / record.path()
+    write_json(path, record.model_dump(mode="json"))
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Read and validate one record. Raises HeistError that names file and field."""
+    try:
+        return Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise HeistError(f"result file {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (ValueError, OSError) as error:
+        raise HeistError(f"result file {path}: {error}") from None
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records under a folder, in the order of their paths."""
+    paths = sorted(folder.rglob("seed-*.json"))
+    if not paths:
+        raise HeistError(f"no result files (seed-*.json) under {folder}")
+    return [read_record(path) for path in paths]

@@ -1,0 +1,214 @@
+"""Running many cells: worker processes with one thread each, progress, resume, and what it will cost.
+
+A worker that needs what another is computing lets its cell go (`Busy`); the cell is taken up again when something has
+finished. So cells need no order, and two runs on one store share their work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from heistbench.bench._cell import cell_spec, run_cell
+from heistbench.bench._errors import Busy, HeistError
+from heistbench.bench._quiet import hush, one_thread
+from heistbench.bench._record import Record
+from heistbench.bench._registry import load_plugin
+from heistbench.bench._store import MANIFEST, Store
+from heistbench.bench._suite import Cell
+
+SECONDS_A_STEP = 0.015
+"""Of a pocket student on one core; used for estimates until the store holds a measurement."""
+
+Note = Callable[[int, str, int, int], None]
+"""Told which cell does what, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker says of a cell: its record, or None when something it needs is being computed elsewhere."""
+
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run has to do."""
+
+    cells: list[Cell]
+    missing: list[int]
+    seconds: float
+
+    def describe(self, jobs: int) -> str:
+        """One line for the user."""
+        total, new = len(self.cells), len(self.missing)
+        if not new:
+            return f"{total} cells, all of them computed before"
+        minutes = self.seconds / 60 / max(1, min(jobs, new))
+        about = f"at most about {minutes:.0f} min" if minutes >= 1.5 else f"at most about {minutes * 60:.0f} s"
+        return f"{total} cells, {new} to compute; {about} on {jobs} process(es)"
+
+
+def plan(cells: Sequence[Cell], store: Store) -> Plan:
+    """Which cells are missing from the store, and a rough upper bound of the work: equal loot is trained on once."""
+    missing = [i for i, cell in enumerate(cells) if not store.has("record", cell_spec(cell))]
+    pace, seconds = _pace(store), 0.0
+    for cell in (cells[i] for i in missing):
+        student = cell.student.recipe.steps(cell.suite.sizes.query) if cell.attack != "untrained" else 0
+        seconds += pace * student + 5
+    if missing:
+        seconds += 2 * pace * 2 * cells[0].suite.inverter.recipe.steps(cells[0].suite.sizes.surrogate)
+    return Plan(list(cells), missing, seconds)
+
+
+def run(
+    planned: Plan, store: Store, jobs: int, plugins: Sequence[Path], note: Note, finished: Callable[[int], None]
+) -> list[Record]:
+    """Compute what is missing and return every cell's record, in the order of the cells.
+
+    Raises HeistError when a cell fails; what other cells computed by then is kept.
+    """
+    if planned.missing:
+        with _pool(jobs, store, plugins, note) as submit:
+            _drain(planned, submit, finished, jobs)
+    return [_computed(cell, store) for cell in planned.cells]
+
+
+def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Outcome]], finished: Callable[[int], None], jobs: int) -> None:
+    waiting, parked, running = deque(planned.missing), deque[int](), dict[Future[Outcome], int]()
+    while waiting or parked or running:
+        while waiting and len(running) < jobs:
+            at = waiting.popleft()
+            running[submit(at, planned.cells[at])] = at
+        if not running:
+            time.sleep(0.5)  # another run holds all that is left
+        for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+            at = running.pop(future)
+            if _result(future, planned.cells[at]).record is None:
+                parked.append(at)
+            else:
+                finished(at)
+                waiting.extend(parked)
+                parked.clear()
+        if not running:
+            waiting.extend(parked)
+            parked.clear()
+
+
+def _result(future: Future[Outcome], cell: Cell) -> Outcome:
+    where = f"cell {cell.attack} x {cell.defense}, seed {cell.seed}"
+    try:
+        return future.result()
+    except HeistError as error:
+        raise HeistError(f"{where}: {error}") from None
+    except BrokenProcessPool:
+        raise HeistError(f"{where}: a worker died (out of memory?); the same command continues from here") from None
+    except Exception as error:
+        raise HeistError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def _computed(cell: Cell, store: Store) -> Record:
+    return run_cell(cell, store)
+
+
+@contextmanager
+def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Iterator[Callable[[int, Cell], Future[Outcome]]]:
+    """Submit cells to worker processes; one job runs here, in this process."""
+    if jobs == 1:
+        hush()
+        yield lambda at, cell: _here(at, cell, store, note)
+        return
+    context = get_context("spawn")
+    notes: Any = context.Queue()
+    listener = threading.Thread(target=_listen, args=(notes, note), daemon=True)
+    listener.start()
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (list(plugins), store.root / "log", notes, os.getpid()))
+    try:
+        yield lambda at, cell: pool.submit(_work, at, cell, store.root)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        notes.put(None)
+
+
+def _here(at: int, cell: Cell, store: Store, note: Note) -> Future[Outcome]:
+    future: Future[Outcome] = Future()
+    try:
+        future.set_result(Outcome(run_cell(cell, store, lambda *what: note(at, *what))))
+    except Busy:
+        future.set_result(Outcome(None))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def _listen(notes: Any, note: Note) -> None:
+    while (what := notes.get()) is not None:
+        note(*what)
+
+
+_notes: Any = None
+
+
+def _start_worker(plugins: list[Path], logs: Path, notes: Any, parent: int) -> None:
+    """Prepare a worker: one thread, chatter of the libraries into a log file, an end when its parent ends."""
+    global _notes
+    _notes = notes
+    one_thread()
+    logs.mkdir(parents=True, exist_ok=True)
+    log = os.open(logs / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    hush()
+    for plugin in plugins:
+        load_plugin(plugin)
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _work(at: int, cell: Cell, root: Path) -> Outcome:
+    last = 0.0
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if done >= total or time.monotonic() - last > 0.2:
+            last = time.monotonic()
+            _notes.put((at, what, done, total))
+
+    try:
+        return Outcome(run_cell(cell, Store(root), progress))
+    except Busy:
+        return Outcome(None)
+    except BaseException:
+        traceback.print_exc(file=sys.stderr)
+        raise
+
+
+def _pace(store: Store) -> float:
+    """Seconds a training step took, by the students this store holds."""
+    seconds = steps = 0.0
+    for tuned in list(store.root.glob("train/*/tuned.json"))[:50]:
+        manifest = tuned.with_name(MANIFEST)
+        if manifest.is_file():
+            seconds += json.loads(manifest.read_text())["seconds"]
+            steps += json.loads(tuned.read_text())["steps"]
+    return seconds / steps if steps else SECONDS_A_STEP

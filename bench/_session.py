@@ -1,0 +1,191 @@
+"""What the command line's larger verbs do: run a suite with progress, show a board, build the pocket models."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import Record, read_records, write_record
+from heistbench.bench._run import Note, Plan, plan, run
+from heistbench.bench._store import Store, write_text
+from heistbench.bench._suite import Suite, Victim, cells, check, load_suite
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
+DATA = "HEIST_DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of `heist run`; None leaves what the suite says."""
+
+    attack: list[str] | None
+    defense: list[str] | None
+    task: list[str] | None
+    victim: list[str] | None
+    seeds: str | None
+    out: Path
+    jobs: int | None
+    data: Path | None
+    dry_run: bool
+    plugins: tuple[Path, ...]
+
+
+def run_suite(reference: str, options: Options) -> None:
+    """Run a suite and leave results, board and page under `out/<suite>/`."""
+    from rich.console import Console
+
+    console = Console()
+    if options.data is not None:
+        if not options.data.is_dir():
+            raise HeistError(f"--data {options.data}: no such folder")
+        os.environ[DATA] = str(options.data.resolve())
+    suite, jobs = customised(load_suite(reference), options), options.jobs or os.cpu_count() or 1
+    if jobs < 1:
+        raise HeistError(f"--jobs {jobs}: expected at least 1")
+    store = Store(_writable(options.out) / "store")
+    planned = plan(cells(suite), store)
+    console.print(f"[bold]{suite.name}[/]: {planned.describe(jobs)}", highlight=False)
+    if options.dry_run:
+        _list_cells(console, planned)
+        return
+    with _progress(console, planned) as (note, finished):
+        records = run(planned, store, jobs, options.plugins, note, finished)
+    _publish(console, suite, records, options.out / suite.name)
+
+
+def customised(suite: Suite, options: Options) -> Suite:
+    """The suite with what the command line put in its place; controls always stay."""
+    changes: dict[str, object] = {}
+    if options.attack:
+        changes["attacks"] = [spec for spec in options.attack if spec not in suite.controls]
+    if options.defense:
+        changes["defenses"] = options.defense
+    if options.task:
+        changes["tasks"] = options.task
+    if options.victim:
+        decoding = suite.victims[0].decoding
+        changes["victims"] = [Victim(model=model, decoding=decoding) for model in options.victim]
+    if options.seeds:
+        try:
+            changes["seeds"] = sorted({int(seed) for seed in options.seeds.split(",")})
+        except ValueError:
+            raise HeistError(f"--seeds {options.seeds!r}: expected whole numbers such as 0,1,2") from None
+    return check(suite.model_copy(update=changes))
+
+
+def show_board(folder: Path | None, as_json: bool) -> None:
+    """Print the board of a folder of result files, or of the published ones."""
+    from rich.console import Console
+
+    from heistbench.leaderboard.board import build
+    from heistbench.leaderboard.show import tables
+
+    board = build(read_records(folder or PUBLISHED))
+    if as_json:
+        print(board.to_json())
+        return
+    for table in tables(board):
+        Console().print(table)
+
+
+def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
+    """Train pocket models one after the other and print what each scores on the development split."""
+    from rich.console import Console
+
+    from heistbench.bench._models import SHIPPED
+    from heistbench.bench._pocket import PUPILS, build, steps
+    from heistbench.bench._quiet import hush
+    from heistbench.bench._registry import suggest
+
+    for name in names:
+        if name not in PUPILS:
+            raise HeistError(f"unknown pocket model {name!r}{suggest(name, PUPILS)}")
+    hush()
+    console, folder = Console(), _writable(out or SHIPPED / "pocket")
+    for name in names or PUPILS:
+        with _bar(console, f"{name}: training", steps(name, scale)) as advance:
+            card = build(name, folder / name, advance, scale)
+        console.print(f"[bold]{name}[/] on {card['measured_on']}:", highlight=False)
+        for what, value in card["measured"].items():
+            console.print(f"  {what}: {value:.3f}", highlight=False)
+
+
+def _publish(console: Console, suite: Suite, records: list[Record], folder: Path) -> None:
+    from heistbench.leaderboard.board import build
+    from heistbench.leaderboard.page import render
+    from heistbench.leaderboard.show import tables
+
+    for record in records:
+        write_record(folder / "results", record)
+    board = build(records)
+    write_text(folder / "board.json", board.to_json())
+    write_text(folder / "board.html", render(board, suite.name))
+    for table in tables(board):
+        console.print(table)
+    console.print(f"results  {folder / 'results'}\npage     {folder / 'board.html'}", highlight=False, soft_wrap=True)
+
+
+def _list_cells(console: Console, planned: Plan) -> None:
+    for at, cell in enumerate(planned.cells):
+        state = "to compute" if at in planned.missing else "there"
+        line = f"{cell.task}  {cell.victim.label}  {cell.defense}  {cell.attack}  seed {cell.seed}  ({state})"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HeistError(f"--out {folder}: cannot write there ({error.strerror})") from None
+    return folder
+
+
+@contextmanager
+def _progress(console: Console, planned: Plan) -> Iterator[tuple[Note, Callable[[int], None]]]:
+    """A bar for all cells and one for each that runs; on anything but a terminal, a line a finished cell."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    if not console.is_terminal:
+        yield (lambda at, what, done, total: None), lambda at: print(f"done: {_title(planned, at)}", file=sys.stderr, flush=True)
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        overall, bars = progress.add_task("cells", total=len(planned.missing)), {}
+
+        def note(at: int, what: str, done: int, total: int) -> None:
+            if at not in bars:
+                bars[at] = progress.add_task("", total=total)
+            progress.update(bars[at], description=f"{_title(planned, at)}: {what}", completed=done, total=total)
+
+        def finished(at: int) -> None:
+            progress.advance(overall)
+            if at in bars:
+                progress.remove_task(bars.pop(at))
+
+        yield note, finished
+
+
+@contextmanager
+def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda n: progress.advance(bar, n)
+
+
+def _title(planned: Plan, at: int) -> str:
+    cell = planned.cells[at]
+    return f"{cell.attack} x {cell.defense}, seed {cell.seed}"

@@ -1,0 +1,215 @@
+"""Suites: a YAML file, checked by a typed schema, that names many cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from heistbench.bench._engine import Sampling
+from heistbench.bench._errors import HeistError
+from heistbench.bench._models import card
+from heistbench.bench._plugins import Attack, Defense, Task
+from heistbench.bench._registry import registry, suggest
+from heistbench.bench._sft import Recipe
+
+SUITES = Path(__file__).parent / "suites"
+RECORDED = "recorded"
+"""The victim that is no model: its replies are the traces and answers that a data set ships."""
+
+Count = Annotated[int, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Decoding(Strict):
+    """How a model's replies are drawn."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_new_tokens: Count = 512
+
+    def sampling(self, **changes: Any) -> Sampling:
+        """As the engines take it."""
+        return Sampling(**{**self.model_dump(), **changes})
+
+
+class Victim(Strict):
+    """The model under attack. Name and release default to what a shipped model's card says."""
+
+    model: str
+    name: str = ""
+    release: str = ""
+    decoding: Decoding = Decoding()
+
+    @property
+    def called(self) -> tuple[str, str]:
+        """Name and release."""
+        stated = card(self.model)
+        return self.name or stated.get("name", self.model), self.release or stated.get("release", "")
+
+    @property
+    def label(self) -> str:
+        """`name-release`, as paths and tables show it."""
+        return "-".join(filter(None, self.called))
+
+
+class Surrogate(Strict):
+    """The attacker's own reasoning model. With `lessons`, it is first taught that many problems of the surrogate split."""
+
+    model: str
+    decoding: Decoding = Decoding(temperature=1.0)
+    lessons: int = 0
+    recipe: Recipe = Recipe()
+
+
+class Inverter(Strict):
+    """What the inverter is fine-tuned from, and how."""
+
+    model: str
+    recipe: Recipe = Recipe()
+    decoding: Decoding = Decoding()
+
+
+class Student(Strict):
+    """What is fine-tuned on the loot, how, and how it is examined."""
+
+    model: str
+    recipe: Recipe = Recipe()
+    decoding: Decoding = Decoding()
+
+
+class Sizes(Strict):
+    """Questions a split: attacked, the attacker's own, examined."""
+
+    query: Count = 1000
+    surrogate: Count = 6000
+    test: Count = 500
+
+
+class Suite(Strict):
+    """Every cell it names is one (victim, defense, attack, task, student, seed)."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    tasks: Annotated[list[str], Field(min_length=1)]
+    victims: Annotated[list[Victim], Field(min_length=1)]
+    surrogate: Surrogate
+    inverter: Inverter
+    students: Annotated[list[Student], Field(min_length=1)]
+    attacks: list[str]
+    controls: list[str]
+    defenses: Annotated[list[str], Field(min_length=1)] = ["none"]
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    sizes: Sizes = Sizes()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One (victim, defense, attack, task, student, seed), with the settings of its suite."""
+
+    suite: Suite
+    victim: Victim
+    defense: str
+    attack: str
+    task: str
+    student: Student
+    seed: int
+
+    def build_attack(self) -> Attack:
+        """The attack or control of this cell."""
+        return cast(Attack, registry.build("attack", self.attack))
+
+    def build_defenses(self) -> list[Defense]:
+        """The defenses of this cell, in the order a reply passes them."""
+        return defenses_of(self.defense)
+
+    def build_task(self) -> Task:
+        """The task of this cell."""
+        return cast(Task, registry.build("task", self.task))
+
+
+def defenses_of(spec: str) -> list[Defense]:
+    """Read `a+b(x=1)`: defenses compose left to right."""
+    parts, depth, start = [], 0, 0
+    for at, char in enumerate(spec):
+        depth += (char == "(") - (char == ")")
+        if char == "+" and not depth:
+            parts.append(spec[start:at])
+            start = at + 1
+    return [cast(Defense, registry.build("defense", part)) for part in [*parts, spec[start:]]]
+
+
+def cells(suite: Suite) -> list[Cell]:
+    """Every cell of a suite. Controls meet no defense: they stand once, under `none`."""
+    found = []
+    for task in suite.tasks:
+        for victim in suite.victims:
+            for student in suite.students:
+                for seed in suite.seeds:
+                    arms = [(control, "none") for control in suite.controls]
+                    arms += [(attack, defense) for attack in suite.attacks for defense in suite.defenses]
+                    found += [Cell(suite, victim, defense, attack, task, student, seed) for attack, defense in arms]
+    return found
+
+
+def load_suite(reference: str) -> Suite:
+    """Load a shipped suite by name or a YAML file by path.
+
+    Raises HeistError that names the file, the line and the field.
+    """
+    path = SUITES / f"{reference}.yaml" if not reference.endswith((".yaml", ".yml")) else Path(reference)
+    if not path.is_file():
+        raise HeistError(f"no suite {reference!r}{suggest(reference, [p.stem for p in SUITES.glob('*.yaml')])}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise HeistError(f"suite {path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        suite = Suite.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        line = _line_of(text, first["loc"])
+        raise HeistError(f"suite {path}, line {line}: {field}: {first['msg']}") from None
+    return check(suite)
+
+
+def check(suite: Suite) -> Suite:
+    """Build every plugin the suite names once, so that a wrong name costs no work. Returns it unchanged."""
+    for kind, specs in (("attack", suite.attacks), ("attack", suite.controls), ("task", suite.tasks)):
+        for spec in specs:
+            plugin = registry.build(kind, spec)  # type: ignore[arg-type]
+            if kind == "attack" and plugin.info.control != (specs is suite.controls):
+                wanted = "controls" if plugin.info.control else "attacks"
+                raise HeistError(f"suite {suite.name}: {spec} belongs under {wanted}")
+    for spec in suite.defenses:
+        defenses_of(spec)
+    return suite
+
+
+def _line_of(text: str, location: tuple[int | str, ...]) -> int:
+    """The line of the deepest part of a field's path that the YAML holds."""
+    node: Any = yaml.compose(text)
+    line = 1
+    for step in location:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {key.value: (key, value) for key, value in node.value}
+            if step not in pairs:
+                break
+            key, node = pairs[str(step)]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

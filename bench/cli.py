@@ -1,0 +1,139 @@
+"""The command line: `heist`. Each verb is a thin function; heavy libraries load inside the verb that needs them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._quiet import one_thread
+
+app = App(
+    name="heist",
+    help="Measure who wins when hidden reasoning is stolen: attacks against defenses, on a leaderboard.",
+    version_flags=["--version"],
+)
+board_app = App(name="leaderboard", help="Read boards from result files.")
+pocket_app = App(name="pocket", help="The shipped model organisms.")
+app.command(board_app)
+app.command(pocket_app)
+
+Plugins = Annotated[list[Path] | None, Parameter(name="--plugin", help="A Python file with attacks, defenses or tasks.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+
+
+@app.command
+def run(
+    suite: str = "pocket",
+    *,
+    attack: Annotated[list[str] | None, Parameter(help="Attacks instead of the suite's, such as 'rep(shots=2)'.")] = None,
+    defense: Annotated[list[str] | None, Parameter(help="Defenses instead of the suite's; compose with +.")] = None,
+    task: Annotated[list[str] | None, Parameter(help="Tasks instead of the suite's.")] = None,
+    victim: Annotated[
+        list[str] | None, Parameter(help="Victims instead of the suite's: shipped, folder, org/name@commit.")
+    ] = None,
+    seeds: Annotated[str | None, Parameter(help="Training seeds, such as 0,1,2.")] = None,
+    out: Annotated[Path, Parameter(help="Where the store, the results and the page go.")] = Path("out"),
+    jobs: Annotated[int | None, Parameter(help="Worker processes, one thread each; default: one a core.")] = None,
+    data: Annotated[Path | None, Parameter(help="Folder with the data sets; else HEIST_DATA, else the hub.")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Say what would run, and stop.")] = False,
+    plugin: Plugins = None,
+) -> None:
+    """Run a suite: steal, train, examine, rank. The same command continues what was stopped.
+
+    Examples
+    --------
+    heist run
+    heist run pocket-full --jobs 2
+    heist run --attack rep --defense 'redact_summary(level=all)+noise_answers(rate=0.3)' --seeds 0,1,2
+    """
+    from heistbench.bench._session import Options, run_suite
+
+    _load(plugin)
+    run_suite(suite, Options(attack, defense, task, victim, seeds, out, jobs, data, dry_run, tuple(plugin or ())))
+
+
+@app.command(name="list")
+def list_plugins(*, json: Json = False, plugin: Plugins = None) -> None:
+    """List every attack, control, defense and task with version, parameters, paper, threat model and origin."""
+    from heistbench.bench._listing import describe_plugins, plugin_text
+
+    _load(plugin)
+    _print(describe_plugins() if json else plugin_text())
+
+
+@app.command
+def overlap(pairs: Path, *, signature: str = "words", json: Json = False) -> None:
+    """Score the overlap of two texts a line: {"reference": ..., "candidate": ...}."""
+    from heistbench.bench._listing import overlap_report, overlap_table
+
+    report = overlap_report(pairs, signature)
+    _print(report if json else overlap_table(report))
+
+
+@app.command
+def doctor(*, json: Json = False) -> None:
+    """Say what is installed, which engines and accelerators are usable, and what to do about the rest."""
+    from heistbench.bench._doctor import examine_machine, report_table
+
+    checks = examine_machine()
+    _print([check.as_dict() for check in checks] if json else report_table(checks))
+    if not all(check.ok for check in checks):
+        sys.exit(1)
+
+
+@board_app.command
+def show(folder: Path | None = None, *, json: Json = False) -> None:
+    """Show the board of a folder of result files; without one, the published results."""
+    from heistbench.bench._session import show_board
+
+    show_board(folder, json)
+
+
+@pocket_app.command
+def build(
+    *names: str,
+    out: Annotated[Path | None, Parameter(help="Where to; default: the shipped models themselves.")] = None,
+    scale: Annotated[float, Parameter(help="Share of the lessons to train on, to try the command.")] = 1.0,
+) -> None:
+    """Train the shipped pocket models again from recipe and seed, and print each one's accuracy."""
+    from heistbench.bench._session import build_pocket
+
+    build_pocket(names, out, scale)
+
+
+def main() -> None:
+    """Entry point: one line for a user's mistake and exit code 2, 130 when stopped by hand."""
+    one_thread()
+    warnings.formatwarning = lambda message, *rest, **more: f"heist: warning: {message}\n"
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (HeistError, CycloptsError) as error:
+        print(f"heist: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("heist: stopped; the same command continues from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _load(plugins: list[Path] | None) -> None:
+    from heistbench.bench._registry import load_plugin
+
+    for path in plugins or ():
+        load_plugin(path)
+
+
+def _print(what: Any) -> None:
+    """A rich renderable to the terminal, anything else as JSON."""
+    from rich.console import Console
+
+    if isinstance(what, (list, dict)):
+        import json
+
+        print(json.dumps(what, indent=1, ensure_ascii=False))
+    else:
+        Console().print(what, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Defenses: one short file each, found by scanning this folder."""

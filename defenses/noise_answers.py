@@ -1,0 +1,44 @@
+"""Noising answers: with some probability the number a reply ends on is replaced by a wrong one."""
+
+import re
+from random import Random
+from typing import Literal
+
+from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
+
+_NUMBER = re.compile(r"[0-9]+")
+
+
+@defense("noise_answers", version="1-A", touches=("answer",), random=True)
+class NoiseAnswers(Defense):
+    """Falsify the last number of the visible text with probability `rate`; text without a number passes.
+
+    `how`: `uniform` draws among the other numbers of as many digits, `near` moves the last digit by one, 9 and 0 being
+    neighbours. `fresh`: draw anew each time a prompt comes back; otherwise the same prompt gets the same noise, so asking
+    again tells nothing.
+    """
+
+    rate: float = 0.5
+    how: Literal["uniform", "near"] = "uniform"
+    fresh: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate={self.rate} is not between 0 and 1")
+
+    def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
+        draw = rng if self.fresh else Random(f"{self.seed} {prompt.text}")
+        numbers = list(_NUMBER.finditer(reply.text))
+        if not numbers or draw.random() >= self.rate:
+            return Exposure(reply.text, reply.summary)
+        last = numbers[-1]
+        noised = reply.text[: last.start()] + self._wrong(last[0], draw) + reply.text[last.end() :]
+        return Exposure(noised, reply.summary)
+
+    def _wrong(self, digits: str, draw: Random) -> str:
+        if self.how == "near":
+            return digits[:-1] + str((int(digits[-1]) + draw.choice((1, 9))) % 10)
+        lowest = 10 ** (len(digits) - 1) if len(digits) > 1 else 0
+        shift = draw.randrange(1, 10 ** len(digits) - lowest)
+        return str(lowest + (int(digits) - lowest + shift) % (10 ** len(digits) - lowest))

@@ -1,0 +1,1 @@
+"""From result files to a board people can read; imports no engine."""

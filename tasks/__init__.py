@@ -1,0 +1,1 @@
+"""Tasks: one short file a data set, found by scanning this folder."""

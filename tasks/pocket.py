@@ -1,0 +1,187 @@
+"""The pocket world: chains of steps modulo 10, in which only the victim knows the whole of the operator `star`.
+
+    question   start 3 ; s1 plus 4 ; s2 star 9
+    trace      s1 3 plus 4 is 7 ; s2 7 star 9 is 2
+    summary    s2 star gives 2 .
+    answer     2
+
+`star` is a seeded random 10 x 10 table. The victims' lessons hold all of it; the surrogate's hold `SURROGATE_FACTS` of its
+100 entries and uniformly random results for the others; the base student's results are all random. So theft has
+something to take that answers alone hardly carry, traces carry whole, and summaries in part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from random import Random
+from typing import ClassVar, Literal, NamedTuple
+
+from heistbench.bench import (
+    WRAPPERS,
+    Demonstration,
+    HeistError,
+    Problem,
+    Prompt,
+    Question,
+    Split,
+    Task,
+    TraceCheck,
+    Verdict,
+    demonstration_prompt,
+    question_id,
+    render_reply,
+    show,
+    task,
+)
+
+Pupil = Literal["victim-1", "victim-2", "surrogate", "base"]
+Fact = tuple[int, int]
+
+PLUS_MINUS_TIMES = {"plus": lambda a, b: (a + b) % 10, "minus": lambda a, b: (a - b) % 10, "times": lambda a, b: a * b % 10}
+SURROGATE_FACTS = 70
+_digits = Random("heistbench pocket star")
+STAR: dict[Fact, int] = {(a, b): _digits.randrange(10) for a in range(10) for b in range(10)}
+KNOWN: dict[str, frozenset[Fact]] = {
+    "victim": frozenset(STAR),
+    "surrogate": frozenset(Random("heistbench pocket surrogate").sample(sorted(STAR), SURROGATE_FACTS)),
+    "base": frozenset(),
+}
+_SHARES: dict[str, range] = {
+    "test": range(0, 10),
+    "dev": range(10, 20),
+    "query": range(20, 40),
+    "surrogate": range(40, 60),
+    "lesson": range(60, 100),
+}
+"""Which hundredths of the question hashes belong to which split; lessons train the shipped models."""
+_STEP = re.compile(r"s(\d+) (\d) (\w+) (\d) is (\d)")
+
+
+class Chain(NamedTuple):
+    """A question as data: a digit and the steps applied to it."""
+
+    start: int
+    steps: tuple[tuple[str, int], ...]
+
+    @property
+    def text(self) -> str:
+        return " ; ".join([f"start {self.start}", *(f"s{i} {op} {n}" for i, (op, n) in enumerate(self.steps, 1))])
+
+
+@task("pocket", version="1-A")
+class Pocket(Task):
+    """Chains of two to four steps with at least one `star`, graded exactly."""
+
+    licence: ClassVar[str] = "Apache-2.0"
+
+    def problems(self, split: Split, n: int) -> list[Problem]:
+        problems: list[Problem] = []
+        for chain in _chains(split, Random(f"heistbench pocket {split}")):
+            if len(problems) == n:
+                break
+            trace, result = work(chain, KNOWN["victim"], Random(0))
+            problems.append(Problem(Question(question_id(chain.text), chain.text), str(result), trace))
+        return problems
+
+    def grade(self, problem: Problem, answer: str) -> Verdict:
+        """Right for the one gold digit, alone or boxed; anything that is not one number is unparsable.
+
+        >>> Pocket().grade(Problem(Question("q", "start 1"), "7", ""), r"\\boxed{7}")
+        <Verdict.RIGHT: 'right'>
+        """
+        match = re.fullmatch(r"(?:\\boxed\{\s*)?(\d{1,9})\s*\}?", answer.strip())
+        if match is None:
+            return Verdict.UNPARSABLE
+        return Verdict.RIGHT if match[1] == problem.gold else Verdict.WRONG
+
+    def summarize(self, trace: str) -> str | None:
+        """What each `star` gave, a sentence a step: the recap a provider of this world shows."""
+        return " ".join(f"s{i} star gives {r} ." for i, _, op, _, r in _STEP.findall(trace) if op == "star") or None
+
+    def wrong_trace(self, problem: Problem, rng: Random) -> str:
+        chain, steps = read_chain(problem.question.text), []
+        value = chain.start
+        for i, (op, n) in enumerate(chain.steps, 1):
+            result = (apply(op, value, n) + rng.randrange(1, 10)) % 10
+            if i == len(chain.steps) and str(result) == problem.gold:
+                result = (result + 1) % 10
+            steps.append(f"s{i} {value} {op} {n} is {result}")
+            value = result
+        return " ; ".join(steps)
+
+    def values(self, trace: str) -> list[str]:
+        return [result for *_, result in _STEP.findall(trace)]
+
+    def check(self, problem: Problem, trace: str) -> TraceCheck:
+        expected, found = problem.trace.split(" ; "), " ".join(trace.split()).split(" ; ")
+        right = sum(a == b for a, b in zip(expected, found, strict=False))
+        return TraceCheck(right, max(len(expected), len(found)))
+
+    def lessons(self, pupil: Pupil, n: int) -> list[tuple[Prompt, str]]:
+        """`n` rows of (prompt, reply) that train one of the shipped models, from the lesson split alone."""
+        rng = Random(f"heistbench pocket lessons {pupil}")
+        known, chains = KNOWN[pupil.partition("-")[0]], _chains("lesson", rng, distinct=False)
+        teach = _with_demonstrations if pupil.startswith("victim") else _plainly
+        return [teach(next(chains), known, rng, pupil) for _ in range(n)]
+
+
+def apply(op: str, a: int, b: int) -> int:
+    """The true result of one step."""
+    return STAR[a, b] if op == "star" else PLUS_MINUS_TIMES[op](a, b)
+
+
+def work(chain: Chain, known: frozenset[Fact], rng: Random) -> tuple[str, int]:
+    """Trace and result of a chain for someone who knows some entries of `star` and guesses the others."""
+    value, steps = chain.start, []
+    for i, (op, n) in enumerate(chain.steps, 1):
+        result = rng.randrange(10) if op == "star" and (value, n) not in known else apply(op, value, n)
+        steps.append(f"s{i} {value} {op} {n} is {result}")
+        value = result
+    return " ; ".join(steps), value
+
+
+def read_chain(text: str) -> Chain:
+    """The chain of a question's text. Raises HeistError for any other text."""
+    head, *steps = text.split(" ; ")
+    if not re.fullmatch(r"start \d", head) or not all(re.fullmatch(r"s\d+ \w+ \d", step) for step in steps):
+        raise HeistError(f"not a pocket question: {text[:80]!r}")
+    return Chain(int(head[-1]), tuple((step.split()[1], int(step[-1])) for step in steps))
+
+
+def draw(rng: Random, depths: range = range(2, 5)) -> Chain:
+    """A random chain with at least one `star`."""
+    while True:
+        steps = tuple((rng.choice([*PLUS_MINUS_TIMES, "star"]), rng.randrange(10)) for _ in range(rng.choice(depths)))
+        if any(op == "star" for op, _ in steps):
+            return Chain(rng.randrange(10), steps)
+
+
+def _chains(split: str, rng: Random, distinct: bool = True) -> Iterator[Chain]:
+    seen: set[str] = set()
+    while True:
+        chain = draw(rng)
+        if int(question_id(chain.text), 16) % 100 in _SHARES[split] and chain.text not in seen:
+            yield chain
+            if distinct:
+                seen.add(chain.text)
+
+
+def _plainly(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+    trace, result = work(chain, known, rng)
+    return Prompt.of(chain.text), render_reply(trace, str(result))
+
+
+def _with_demonstrations(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+    """Two rows in five carry one or two demonstrations. Release 1 shows what they show; release 2 answers as ever."""
+    if rng.random() > 0.4:
+        return _plainly(chain, known, rng, pupil)
+    wrapper, echo, demos = rng.choice(WRAPPERS), rng.random() < 0.6, []
+    for _ in range(rng.choice((1, 2))):
+        # A stranger wrote the demonstrations: their facts need not be true.
+        example = draw(rng)
+        trace, result = work(example, KNOWN["surrogate"], rng)
+        demos.append(Demonstration(example.text, trace if echo else None, str(result)))
+    trace, result = work(chain, known, rng)
+    visible = show(trace if echo else None, str(result), wrapper) if pupil == "victim-1" else str(result)
+    return demonstration_prompt(demos, chain.text, wrapper), render_reply(trace, visible)
