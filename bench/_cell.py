@@ -10,11 +10,12 @@ from typing import Any
 
 from heistbench.bench._desk import Progress, quietly
 from heistbench.bench._models import Checkpoint, checkpoint
-from heistbench.bench._plugins import Plugin
+from heistbench.bench._plugins import Defense, Plugin
 from heistbench.bench._provenance import code_state, contamination, hardware, harness_version, packages
 from heistbench.bench._record import (
     Arm,
     Bill,
+    DefenseId,
     Exam,
     LootFacts,
     OverlapScores,
@@ -92,7 +93,7 @@ def _arm(cell: Cell) -> Arm:
         release=release,
         victim_model=cell.victim.model,
         defense="+".join(spec_of(d) for d in cell.build_defenses()),
-        defenses=[_plugin(d) for d in cell.build_defenses()],
+        defenses=[_defense(d) for d in cell.build_defenses()],
         attack=_plugin(attack),
         control=attack.info.control,
         privileged=attack.info.privileged,
@@ -105,6 +106,11 @@ def _arm(cell: Cell) -> Arm:
 
 def _plugin(plugin: Plugin) -> PluginId:
     return PluginId(spec=spec_of(plugin), paper=plugin.info.paper, **identity(plugin))
+
+
+def _defense(defense: Defense) -> DefenseId:
+    info = defense.info
+    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random, stateful=info.stateful)
 
 
 def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:

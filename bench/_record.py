@@ -35,6 +35,14 @@ class PluginId(Strict):
     paper: str = ""
 
 
+class DefenseId(PluginId):
+    """A defense, with what its author declared of it: the board tells these classes apart."""
+
+    touches: list[str]
+    random: bool
+    stateful: bool
+
+
 class Arm(Strict):
     """Which cell this is."""
 
@@ -44,7 +52,7 @@ class Arm(Strict):
     release: str
     victim_model: str
     defense: str
-    defenses: list[PluginId]
+    defenses: list[DefenseId]
     attack: PluginId
     control: bool
     privileged: bool

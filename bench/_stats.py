@@ -64,15 +64,17 @@ def arm_interval(matrix: Matrix, confidence: float = CONFIDENCE) -> Interval:
     seeds, n = matrix.shape
     if seeds == 1 or matrix.min() == matrix.max():
         return wilson(int(matrix[0].sum()), n, confidence)
-    return _percentiles(_replicates(matrix, np.random.default_rng(SEED)), confidence)
+    found = _percentiles(_replicates(matrix, np.random.default_rng(SEED)), confidence)
+    return Interval(max(0.0, found.low), min(1.0, found.high))
 
 
 def paired_difference(new: Matrix, base: Matrix, confidence: float = CONFIDENCE) -> Difference:
     """`new` minus `base`, of shapes (seeds, questions) and (seeds', questions), the same questions in the same order.
 
     Interval: percentiles of a two-way bootstrap; each replicate draws questions once for both arms and training seeds
-    within each arm (Owen 2007, The pigeonhole bootstrap, arXiv:0712.1111). One seed in an arm shows no spread over
-    seeds: the interval is over questions then. p: see `sign_flip_p`. Raises ValueError for different questions or none.
+    within each arm (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics; for few seeds see `_replicates`).
+    One seed in an arm shows no spread over seeds: the interval covers questions alone there. p: see `sign_flip_p`.
+    Raises ValueError for different questions or none.
     """
     import numpy as np
 
@@ -135,11 +137,16 @@ def _question_weights(n: int) -> Matrix:
 
 
 def _replicates(matrix: Matrix, rng: np.random.Generator) -> Matrix:
-    """Bootstrapped accuracies of an arm, (replicates,); seeds are drawn from `rng`."""
+    """Bootstrapped accuracies of an arm, (replicates,); seeds are drawn from `rng`.
+
+    Drawing three of three shows two thirds of their variance: weights are stretched by what is missing (the rescaled
+    bootstrap, Rao and Wu 1988).
+    """
     import numpy as np
 
     seeds, n = matrix.shape
-    found: Matrix = np.einsum("bs,bs->b", _question_weights(n) @ matrix.T, _weights(seeds, rng))
+    stretched = 1 / seeds + (_weights(seeds, rng) - 1 / seeds) * np.sqrt(seeds / max(1, seeds - 1))
+    found: Matrix = np.einsum("bs,bs->b", _question_weights(n) @ matrix.T, stretched)
     return found
 
 

@@ -1,0 +1,110 @@
+"""Cells: the records of one arm, pooled over training seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING, Any, Literal
+
+from heistbench.bench._nouns import Verdict
+from heistbench.bench._record import OverlapScores, Record
+from heistbench.bench._stats import Interval, arm_interval
+
+if TYPE_CHECKING:
+    from heistbench.bench._stats import Matrix
+
+Outcome = Literal["steals", "tie", "worse", "does not discriminate", "unranked"]
+RANKED_SEEDS = 3
+"""Fewer training seeds than this are shown and not ranked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Student accuracy over the best control that never queried the victim, on the same questions."""
+
+    over: str
+    mean: float
+    interval: Interval
+    p: float
+    p_holm: float
+    verdict: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Stolen traces against the victim's, metric by metric, between floors and ceiling."""
+
+    stolen: dict[str, float]
+    floor_other_question: dict[str, float]
+    floor_surrogate: dict[str, float]
+    ceiling_victim_again: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One attack or control behind one defense, pooled over seeds. `loot`, `overlap` and `bill` are means over seeds."""
+
+    attack: str
+    version: str
+    threat: str
+    paper: str
+    privileged: bool
+    defense: str
+    accuracy: float
+    interval: Interval
+    n: int
+    seeds: tuple[int, ...]
+    verdicts: dict[str, int]
+    loot: dict[str, float]
+    overlap: Overlap | None
+    bill: dict[str, float]
+    ranked: bool
+    gain: Gain | None = None
+
+
+def matrix(records: Sequence[Record]) -> Matrix:
+    """An arm's results, (seeds, questions): questions in the order of their ids, 1.0 where right."""
+    import numpy as np
+
+    return np.array([[float(r.exam.verdicts[i] is Verdict.RIGHT) for i in sorted(r.exam.verdicts)] for r in records])
+
+
+def pool(records: Sequence[Record]) -> Cell:
+    """The cell of records that differ in their seed only, given in the order of seeds."""
+    arm, results = records[0].arm, matrix(records)
+    return Cell(
+        attack=arm.attack.spec,
+        version=arm.attack.version,
+        threat=arm.threat,
+        paper=arm.attack.paper,
+        privileged=arm.privileged,
+        defense=arm.defense,
+        accuracy=float(results.mean()),
+        interval=arm_interval(results),
+        n=records[0].exam.n,
+        seeds=tuple(r.arm.seed for r in records),
+        verdicts={v.value: sum(r.exam.counts.get(v, 0) for r in records) for v in Verdict},
+        loot=means(r.loot.model_dump(exclude={"sha256"}) for r in records),
+        overlap=_overlap([r.overlap for r in records if r.overlap]),
+        bill=means(r.bill.model_dump() for r in records),
+        ranked=len(records) >= RANKED_SEEDS,
+    )
+
+
+def means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean of each field that all rows have; the order of rows makes no difference."""
+    rows = list(rows)
+    shared = sorted(set(rows[0]).intersection(*rows[1:]))
+    return {name: fsum(row[name] for row in rows) / len(rows) for name in shared}
+
+
+def _overlap(scores: Sequence[OverlapScores]) -> Overlap | None:
+    if not scores:
+        return None
+    return Overlap(
+        stolen=means(s.stolen for s in scores),
+        floor_other_question=means(s.floor_other_question for s in scores),
+        floor_surrogate=means(s.floor_surrogate for s in scores),
+        ceiling_victim_again=means(s.ceiling_victim_again for s in scores),
+    )

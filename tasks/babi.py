@@ -1,0 +1,135 @@
+"""bAbI, one type at a time: short stories, a question each, and the facts that answer it as the trace.
+
+    question   mary and daniel travelled to the bathroom . john and daniel travelled to the office . where is daniel ?
+    trace      john and daniel travelled to the office
+    answer     office
+
+The traces are the data set's own supporting facts, so a recorded victim replays them. Splits are by story: no story, and
+so no prefix of one, is in two of them; the examined questions are the official test file's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import ClassVar, NamedTuple
+
+from heistbench.bench import HeistError, Problem, Question, Split, Task, TraceCheck, Verdict, question_id, task
+
+_SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
+"""Which hundredths of the story hashes of the official training file belong to which split."""
+_TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+
+
+class Asked(NamedTuple):
+    """One question with the statements that stand before it, its answer and its supporting statements."""
+
+    story: tuple[str, ...]
+    facts: tuple[str, ...]
+    question: str
+    answer: str
+    support: tuple[int, ...]
+
+
+@task("babi", version="1-A", paper="arXiv:1502.05698")
+class Babi(Task):
+    """Type `number` of the 20, from the `en-10k` files of the official archive (tasks_1-20_v1-2) in `babi/en-10k/`."""
+
+    number: int = 12
+    licence: ClassVar[str] = "CC BY 3.0"
+
+    def problems(self, split: Split, n: int) -> list[Problem]:
+        part = "test" if split == "test" else "train"
+        found: dict[str, Problem] = {}
+        for asked in _read(_file(self.number, part)):
+            if (
+                part == "train"
+                and int(hashlib.sha256(" ".join(asked.story).encode()).hexdigest(), 16) % 100 not in _SHARES[split]
+            ):
+                continue
+            text = " ".join([*asked.facts, asked.question])
+            trace = " ; ".join(asked.facts[i].rstrip(" .") for i in asked.support)
+            found.setdefault(text, Problem(Question(question_id(text), text), asked.answer, trace))
+        if len(found) < n:
+            raise HeistError(f"babi({self.number}): split {split} has {len(found)} questions, {n} were asked for")
+        # By id, so that the first n are a random sample of the file and not its beginning.
+        return sorted(found.values(), key=lambda p: p.question.id)[:n]
+
+    def data_digest(self) -> str:
+        files = [_file(self.number, part).read_bytes() for part in ("train", "test")]
+        return hashlib.sha256(b"\0".join(files)).hexdigest()
+
+    def grade(self, problem: Problem, answer: str) -> Verdict:
+        """Right for the gold words alone, whatever their case and spacing; an empty answer is unparsable."""
+        words = _TOKEN.findall(answer.lower())
+        if not words:
+            return Verdict.UNPARSABLE
+        return Verdict.RIGHT if words == problem.gold.split() else Verdict.WRONG
+
+    def summarize(self, trace: str) -> str | None:
+        """The recap names where each fact ends."""
+        return " ".join(f"{value} ." for value in self.values(trace)) or None
+
+    def wrong_trace(self, problem: Problem, rng: Random) -> str:
+        """Other statements of the story, none that supports the answer; of a story without others, shuffled words."""
+        facts = [fact.strip() for fact in re.split(r" \.(?: |$)", problem.question.text)[:-1]]
+        support = problem.trace.split(" ; ")
+        others = [fact for fact in facts if fact not in support]
+        if others:
+            return " ; ".join(rng.choice(others) for _ in support)
+        return " ; ".join(" ".join(reversed(fact.split())) for fact in support)
+
+    def values(self, trace: str) -> list[str]:
+        return [fact.split()[-1] for fact in trace.split(" ; ") if fact.split()]
+
+    def check(self, problem: Problem, trace: str) -> TraceCheck:
+        expected, found = problem.trace.split(" ; "), " ".join(trace.split()).split(" ; ")
+        return TraceCheck(sum(a == b for a, b in zip(expected, found, strict=False)), max(len(expected), len(found)))
+
+
+def _file(number: int, part: str) -> Path:
+    folder = Path(os.environ.get("HEIST_DATA", "data")) / "babi" / "en-10k"
+    found = sorted(folder.glob(f"qa{number}_*_{part}.txt"))
+    if not found:
+        raise HeistError(
+            f"no bAbI file {folder}/qa{number}_*_{part}.txt; unpack the official archive tasks_1-20_v1-2 there and name its "
+            "parent with --data DIR or HEIST_DATA"
+        )
+    return found[0]
+
+
+@cache
+def _read(path: Path) -> list[Asked]:
+    """All questions of a file. Raises HeistError that names the line for anything but bAbI's format."""
+    stories: list[list[tuple[int, list[str]]]] = []
+    for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        number, space, rest = line.partition(" ")
+        if not space or not number.isdigit():
+            raise HeistError(f"{path}, line {at}: expected a number and a text")
+        if number == "1":
+            stories.append([])
+        stories[-1].append((int(number), rest.split("\t")))
+    return [asked for story in stories for asked in _questions(story)]
+
+
+def _questions(story: list[tuple[int, list[str]]]) -> list[Asked]:
+    whole = tuple(_words(cells[0]) for _, cells in story)
+    facts: list[str] = []
+    place: dict[int, int] = {}
+    asked = []
+    for number, cells in story:
+        if len(cells) == 3:
+            support = tuple(place[int(i)] for i in cells[2].split())
+            asked.append(Asked(whole, tuple(facts), _words(cells[0]), _words(cells[1]), support))
+        else:
+            place[number] = len(facts)
+            facts.append(_words(cells[0]))
+    return asked
+
+
+def _words(text: str) -> str:
+    return " ".join(_TOKEN.findall(text.lower()))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heistbench.bench import Bill, Exposure, Message, Problem, Prompt, Question, Stolen, TraceCheck, Usage, question_id
+
+bills = st.builds(
+    Bill,
+    **{f.name: st.integers(0, 10**6) for f in dataclasses.fields(Bill) if f.name != "dollars"},
+    dollars=st.integers(0, 10**6).map(float),
+)
+
+
+@given(bills, bills)
+def test_bills_add_field_by_field(a: Bill, b: Bill) -> None:
+    assert all(getattr(a + b, f.name) == getattr(a, f.name) + getattr(b, f.name) for f in dataclasses.fields(Bill))
+    assert a + Bill() == a
+
+
+def test_the_wall_starts_with_the_nouns() -> None:
+    assert {f.name for f in dataclasses.fields(Exposure)} == {"text", "summary", "refused"}
+    assert {f.name for f in dataclasses.fields(Question)} == {"id", "text", "metadata"}
+
+
+@pytest.mark.parametrize(
+    "noun", [Question("q", "t"), Problem(Question("q", "t"), "1", "x"), Exposure("x"), Stolen("q", "t", None, "1"), Usage()]
+)
+def test_nouns_are_frozen(noun: object) -> None:
+    field = dataclasses.fields(noun)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(noun, field, None)
+
+
+def test_a_prompt_holds_its_turns_in_order() -> None:
+    assert Prompt.of("why?").messages == (Message("user", "why?"),)
+    assert Prompt.of("why?", system="be brief").messages == (Message("system", "be brief"), Message("user", "why?"))
+    assert Prompt.of("why?", system="be brief").text == "be brief\n\nwhy?"
+
+
+@given(st.text(), st.text())
+def test_ids_hang_on_the_text_alone(a: str, b: str) -> None:
+    assert len(question_id(a)) == 16
+    assert int(question_id(a), 16) >= 0
+    assert (question_id(a) == question_id(b)) == (a == b)
+
+
+@pytest.mark.parametrize(("right", "steps", "whole"), [(3, 3, True), (2, 3, False), (0, 1, False)])
+def test_a_trace_is_whole_when_every_step_is_right(right: int, steps: int, whole: bool) -> None:
+    assert TraceCheck(right, steps).whole is whole

@@ -1,0 +1,128 @@
+"""Synthetic records: made without any model, so that boards can be built of whatever a test needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from heistbench.bench._nouns import Verdict
+from heistbench.bench._record import Record
+from heistbench.leaderboard.board import Board, build
+
+QUESTIONS = 120
+DEFENSES = ("none", "redact_summary(level=all)", "noise_answers")
+Make = Callable[..., Record]
+
+
+def make_record(
+    attack: str = "copy", defense: str = "none", accuracy: float = 0.5, seed: int = 0, n: int = QUESTIONS, **changes: Any
+) -> Record:
+    """A record whose student is right on about `accuracy` of `n` questions.
+
+    `changes` replaces fields by path, as in `arm__student="big"`.
+    """
+    rng = Random(f"{attack} {defense} {seed}")
+    right = {f"q{i:04}": Verdict.RIGHT if rng.random() < accuracy else Verdict.WRONG for i in range(n)}
+    raw = _raw(attack, defense, seed, right)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        at = raw
+        for parent in parents:
+            at = at[parent]
+        at[last] = value
+    return Record.model_validate(raw)
+
+
+def make_control(attack: str = "untrained", accuracy: float = 0.2, queries: int = 0, **more: Any) -> Record:
+    """A control's record; with `queries` it is one that asked the victim."""
+    return make_record(attack, "none", accuracy, arm__control=True, bill__queries=queries, **more)
+
+
+def plugin(spec: str, version: str = "1-A") -> dict[str, Any]:
+    """A plugin's identity."""
+    return {"spec": spec, "name": spec.partition("(")[0], "version": version, "parameters": {}, "paper": ""}
+
+
+def defense_id(spec: str) -> dict[str, Any]:
+    """A defense's identity, with what it declares."""
+    return {**plugin(spec), "touches": ["answer"] if "noise" in spec else [], "random": "noise" in spec, "stateful": False}
+
+
+def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> dict[str, Any]:
+    right, n = sum(v is Verdict.RIGHT for v in verdicts.values()), len(verdicts)
+    scores = {"lcs_f": 0.61, "length_ratio": 1.02, "answer_agreement": 0.9}
+    return {
+        "arm": {
+            "suite": "pocket", "task": plugin("pocket"), "victim": "oracle", "release": "1", "victim_model": "pocket/victim-1",
+            "defense": defense, "defenses": [defense_id(part) for part in defense.split("+")], "attack": plugin(attack),
+            "control": False, "privileged": False, "threat": "black-box", "student": "pocket/base",
+            "recipe": {"epochs": 30}, "seed": seed,
+        },
+        "exam": {
+            "accuracy": right / n if n else 0.0, "n": n, "counts": {"right": right, "wrong": n - right}, "verdicts": verdicts,
+        },
+        "loot": {"questions": 200, "rows": 200, "traces": 190, "whole_traces": 0.55, "right_answers": 0.93, "sha256": "0" * 64},
+        "overlap": {
+            "signature": "words|empty:0|v:1", "n": 200, "stolen": scores, "floor_other_question": {"lcs_f": 0.31},
+            "floor_surrogate": {"lcs_f": 0.52}, "ceiling_victim_again": {"lcs_f": 0.98},
+        },
+        "utility": {"n": n, "accuracy": 0.97, "refused": 0.01, "summary_shown": 1.0, "summary_values_kept": 0.5},
+        "bill": {
+            "queries": 200, "prompt_tokens": 4000, "completion_tokens": 12345, "attacker_tokens_generated": 9000,
+            "attacker_tokens_trained": 0, "dollars": 0.0,
+        },
+        "provenance": {
+            "harness": "0.1.0", "commit": "abc", "dirty": False, "python": "3.12", "packages": {}, "engine": "transformers",
+            "dtype": "float32", "device": "cpu",
+            "models": {"victim": "sha256:v", "surrogate": "sha256:s", "student before": "b", "student after": f"{attack}{seed}"},
+            "data": {"task": "t", "questions examined": "e", "theft": f"{attack}{defense}"}, "contamination": {},
+            "settings": {"student": {"model": "pocket/base", "decoding": {"temperature": 0.0}}, "sizes": {"query": 200}},
+        },
+        "volatile": {"created": "2026-01-01", "seconds": 1.0, "hardware": "none"},
+    }  # fmt: skip
+
+
+def sample_records(defenses: tuple[str, ...] = DEFENSES, seeds: int = 3) -> list[Record]:
+    """Two attacks and three controls against some defenses: one works, one does not, one pair is missing."""
+    records = []
+    for seed in range(seeds):
+        records += [make_control("untrained", 0.1, seed=seed, overlap=None), make_control("surrogate_trace", 0.5, seed=seed)]
+        records += [make_control("true_trace", 0.99, queries=200, seed=seed, arm__privileged=True)]
+        for defense in defenses:
+            strength = 0.95 if defense == "none" else 0.55
+            records.append(make_record("trace_inversion(use_summary=false)", defense, strength, seed))
+        records += [make_record("answer_only", defense, 0.48, seed) for defense in defenses[:-1]]
+    return records
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    """Makes an attack's record."""
+    return make_record
+
+
+@pytest.fixture(scope="session")
+def control() -> Make:
+    """Makes a control's record."""
+    return make_control
+
+
+@pytest.fixture(scope="session")
+def sample() -> list[Record]:
+    """A small, whole board's records."""
+    return sample_records()
+
+
+@pytest.fixture(scope="session")
+def board(sample: list[Record]) -> Board:
+    """The board of `sample`."""
+    return build(sample)
+
+
+@pytest.fixture(scope="session")
+def boards() -> Callable[..., Board]:
+    """The board of `sample_records` with other defenses or seeds."""
+    return lambda *args, **kwargs: build(sample_records(*args, **kwargs))
