@@ -11,4 +11,4 @@ class AnswerOnly(Attack):
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = target.ask([Prompt.of(q.text) for q in questions])
-        return [Stolen(q.id, q.text, None, e.text) for q, e in zip(questions, exposures, strict=True) if not e.refused]
+        return [Stolen(q.id, q.text, None, e.text) for q, e in zip(questions, exposures, strict=True) if e.answered]

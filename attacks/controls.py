@@ -39,7 +39,7 @@ class TrueTrace(Attack):
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         replies = _truth(kit).replies(questions)
-        return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True)]
+        return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True) if r.text]
 
 
 @attack("wrong_trace", version="1-A", paper="arXiv:2502.07374", threat="none", control=True, privileged=True)

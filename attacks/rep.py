@@ -36,7 +36,7 @@ class ReasoningExposure(Attack):
         stolen = []
         for question, exposure in zip(questions, exposures, strict=True):
             trace, answer = read_shown(exposure.text, self.wrapper)
-            if not exposure.refused and exposure.text and (trace or self.keep == "all"):
+            if exposure.answered and (trace or self.keep == "all"):
                 stolen.append(Stolen(question.id, question.text, trace, answer or exposure.text))
         return stolen
 

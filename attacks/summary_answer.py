@@ -14,4 +14,4 @@ class SummaryAnswer(Attack):
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = target.ask([Prompt.of(q.text) for q in questions])
-        return [Stolen(q.id, q.text, e.summary, e.text) for q, e in zip(questions, exposures, strict=True) if not e.refused]
+        return [Stolen(q.id, q.text, e.summary, e.text) for q, e in zip(questions, exposures, strict=True) if e.answered]

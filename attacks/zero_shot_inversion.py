@@ -13,7 +13,7 @@ class ZeroShotInversion(Attack):
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = target.ask([Prompt.of(q.text) for q in questions])
-        rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if not e.refused]
+        rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if e.answered]
         replies = kit.surrogate(
             [inversion_prompt(q.text, e.text, e.summary if self.use_summary else None) for q, e in rows], temperature=0.0
         )

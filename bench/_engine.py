@@ -59,6 +59,9 @@ class TransformersEngine:
     def __init__(self, source: Checkpoint) -> None:
         self.model, self.tokenizer = source.load()
         self.model.eval()
+        ends = self.model.generation_config.eos_token_id
+        # Chat models may end a turn in several ways; the tokenizer names one of them.
+        self._ends = sorted({self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
 
     def render(self, prompt: Prompt) -> str:
         """The text the model is given."""
@@ -98,7 +101,7 @@ class TransformersEngine:
             max_new_tokens=sampling.max_new_tokens,
             do_sample=False,
             pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=self._ends,
         )
         processors = LogitsProcessorList([_sampler(sampling, seeds)] if sampling.temperature > 0 else [])
         with torch.inference_mode():
@@ -107,9 +110,9 @@ class TransformersEngine:
         return [self._read(row, len(head)) for row, head in zip(output[:, width:].tolist(), ids, strict=True)]
 
     def _read(self, row: list[int], prompt_tokens: int) -> Completion:
-        end = self.tokenizer.eos_token_id
-        stop: Stop = "stop" if end in row else "length"
-        tokens = row[: row.index(end)] if end in row else row
+        end = next((at for at, token in enumerate(row) if token in self._ends), None)
+        stop: Stop = "length" if end is None else "stop"
+        tokens = row[:end]
         # Thinking tags may be special tokens in some vocabularies, and must survive.
         text = self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return Completion(str(text), stop, prompt_tokens, len(tokens))

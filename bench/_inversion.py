@@ -25,27 +25,31 @@ def invert(
 
     Two separate inverters, one for exposures with a summary and one for those without, each trained only if needed.
     An adaptive attacker passes the surrogate's replies through the standing defense before training on them.
-    Refused questions give no row.
+    Questions without a visible answer give no row.
     """
-    rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if not e.refused]
+    rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if e.answered]
+    lessons = _lessons(kit, adaptive) if rows else []
     stolen = {}
     for with_summary in (True, False):
         part = [(q, e) for q, e in rows if bool(use_summary and e.summary) == with_summary]
         if part:
+            examples = [
+                (inversion_prompt(q.text, e.text, e.summary if with_summary else None), trace)
+                for q, e, trace in lessons
+                if e.summary or not with_summary
+            ]
             prompts = [inversion_prompt(q.text, e.text, e.summary if with_summary else None) for q, e in part]
-            traces = kit.fine_tune(_lessons(kit, with_summary, adaptive)).generate(prompts)
+            traces = kit.fine_tune(examples).generate(prompts)
             stolen.update({q.id: Stolen(q.id, q.text, t.strip(), e.text) for (q, e), t in zip(part, traces, strict=True)})
     return [stolen[q.id] for q, _ in rows]
 
 
-def _lessons(kit: Kit, with_summary: bool, adaptive: bool) -> list[tuple[Prompt, str]]:
-    """The surrogate's finished traces as targets: what it answered, and a recap of how, as prompts."""
+def _lessons(kit: Kit, adaptive: bool) -> list[tuple[Question, Exposure, str]]:
+    """The surrogate's finished replies: what would be shown of them, and the traces to learn."""
     questions = kit.questions()
     prompts = [Prompt.of(question.text) for question in questions]
     replies = kit.surrogate(prompts)
     shown = kit.rehearse(prompts, replies) if adaptive else [Exposure(r.text, r.summary) for r in replies]
     return [
-        (inversion_prompt(q.text, e.text, e.summary if with_summary else None), r.trace)
-        for q, r, e in zip(questions, replies, shown, strict=True)
-        if r.trace and r.stop == "stop" and not e.refused and (e.summary or not with_summary)
+        (q, e, r.trace) for q, r, e in zip(questions, replies, shown, strict=True) if r.trace and r.stop == "stop" and e.answered
     ]

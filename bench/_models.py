@@ -37,6 +37,8 @@ class Checkpoint:
         cuda = torch.cuda.is_available()
         pinned: dict[str, Any] = {"revision": self.revision} if self.revision else {"local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(self.source, padding_side="left", **pinned)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
         model = AutoModelForCausalLM.from_pretrained(self.source, dtype=torch.bfloat16 if cuda else torch.float32, **pinned)
         return model.to("cuda" if cuda else "cpu"), tokenizer
 

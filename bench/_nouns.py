@@ -109,6 +109,11 @@ class Exposure:
     summary: str | None = None
     refused: bool = False
 
+    @property
+    def answered(self) -> bool:
+        """True when there is a visible answer: neither refused nor cut off before one."""
+        return bool(self.text) and not self.refused
+
 
 @dataclass(frozen=True, slots=True)
 class Stolen:

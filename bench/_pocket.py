@@ -7,6 +7,7 @@ pocket task, in which only the victims are taught the whole of `star`.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from heistbench.bench._engine import Sampling, TransformersEngine
 from heistbench.bench._inversion import inversion_prompt
 from heistbench.bench._models import Checkpoint, digest
 from heistbench.bench._nouns import Prompt, Verdict
+from heistbench.bench._plugins import Task
 from heistbench.bench._registry import registry
 from heistbench.bench._scratch import random_llama, word_tokenizer
 from heistbench.bench._sft import Example, Recipe, train
 from heistbench.bench._text import split_reply
 
 HIDDEN = 64
+MEASURED = "measured on 500 development questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +61,29 @@ class World(Protocol):
 
 
 def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: None, scale: float = 1.0) -> dict[str, Any]:
-    """Train one pupil into `folder` and return its card. `scale` shrinks the lessons, for tests."""
+    """Train one pupil into `folder`, which is replaced when all is done, and return its card.
+
+    `scale` is the share of the lessons to train on.
+    """
     pupil, world = PUPILS[name], cast(World, registry.build("task", "pocket"))
     rows = world.lessons(name, int(pupil.rows * scale))
     tokenizer = word_tokenizer(_words(world))
     model = random_llama(len(tokenizer), HIDDEN, pupil.layers, pupil.seed)
     examples = [Example(prompt, reply) for prompt, reply in rows]
-    folder.mkdir(parents=True, exist_ok=True)
-    train(model, tokenizer, examples, pupil.recipe, pupil.seed, folder, advance)
-    for extra in folder.glob("training_args.bin"):
-        extra.unlink()
+    aside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    train(model, tokenizer, examples, pupil.recipe, pupil.seed, aside, advance)
     card = {
         **asdict(pupil),
         "name": f"pocket-{pupil.role}",
         "rows": len(rows),
-        "measured_on": "500 questions of the development split",
-        "measured": _measure(folder, pupil),
-        "sha256": {p.name: digest(p) for p in sorted(folder.iterdir()) if p.name != "card.json"},
+        MEASURED: _measure(aside, pupil),
+        "sha256": {p.name: digest(p) for p in sorted(aside.iterdir())},
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    (aside / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
     return card
 
 
@@ -90,14 +97,14 @@ def _words(world: World) -> set[str]:
 
 def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
     """Answer accuracy, share of whole true traces and, for victims, share of traces shown when demonstrated."""
-    task = registry.build("task", "pocket")
-    problems = task.problems("dev", 500)  # type: ignore[attr-defined]
+    task = cast(Task, registry.build("task", "pocket"))
+    problems = task.problems("dev", 500)
     engine = TransformersEngine(Checkpoint("built", str(folder)))
     sampling = Sampling(max_new_tokens=128)
     parts = [split_reply(c.text) for c in engine.generate([Prompt.of(p.question.text) for p in problems], sampling)]
     measured = {
-        "accuracy": _share(task.grade(p, s.answer or "") is Verdict.RIGHT for p, s in zip(problems, parts, strict=True)),  # type: ignore[attr-defined]
-        "whole traces": _share(task.check(p, s.trace or "").whole for p, s in zip(problems, parts, strict=True)),  # type: ignore[attr-defined]
+        "accuracy": _share(task.grade(p, s.answer or "") is Verdict.RIGHT for p, s in zip(problems, parts, strict=True)),
+        "whole traces": _share(task.check(p, s.trace or "").whole for p, s in zip(problems, parts, strict=True)),
     }
     if pupil.role == "victim":
         for trace in (True, False):
@@ -105,7 +112,7 @@ def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
             prompts = [demonstration_prompt(demos, p.question.text, "bash") for p in problems]
             shown = [read_shown(split_reply(c.text).answer or "", "bash")[0] for c in engine.generate(prompts, sampling)]
             key = "shows whole traces after demonstrations " + ("with traces" if trace else "without")
-            measured[key] = _share(task.check(p, s or "").whole for p, s in zip(problems, shown, strict=True))  # type: ignore[attr-defined]
+            measured[key] = _share(task.check(p, s or "").whole for p, s in zip(problems, shown, strict=True))
     return measured
 
 

@@ -84,7 +84,7 @@ def run(
     if planned.missing:
         with _pool(jobs, store, plugins, note) as submit:
             _drain(planned, submit, finished, jobs)
-    return [_computed(cell, store) for cell in planned.cells]
+    return [run_cell(cell, store) for cell in planned.cells]
 
 
 def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Outcome]], finished: Callable[[int], None], jobs: int) -> None:
@@ -118,10 +118,6 @@ def _result(future: Future[Outcome], cell: Cell) -> Outcome:
         raise HeistError(f"{where}: a worker died (out of memory?); the same command continues from here") from None
     except Exception as error:
         raise HeistError(f"{where}: {type(error).__name__}: {error}") from error
-
-
-def _computed(cell: Cell, store: Store) -> Record:
-    return run_cell(cell, store)
 
 
 @contextmanager

@@ -51,12 +51,13 @@ def run_suite(reference: str, options: Options) -> None:
     suite, jobs = customised(load_suite(reference), options), options.jobs or os.cpu_count() or 1
     if jobs < 1:
         raise HeistError(f"--jobs {jobs}: expected at least 1")
-    store = Store(_writable(options.out) / "store")
+    store = Store(options.out / "store")
     planned = plan(cells(suite), store)
     console.print(f"[bold]{suite.name}[/]: {planned.describe(jobs)}", highlight=False)
     if options.dry_run:
         _list_cells(console, planned)
         return
+    _writable(options.out)
     with _progress(console, planned) as (note, finished):
         records = run(planned, store, jobs, options.plugins, note, finished)
     _publish(console, suite, records, options.out / suite.name)
@@ -102,7 +103,7 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
     from rich.console import Console
 
     from heistbench.bench._models import SHIPPED
-    from heistbench.bench._pocket import PUPILS, build, steps
+    from heistbench.bench._pocket import MEASURED, PUPILS, build, steps
     from heistbench.bench._quiet import hush
     from heistbench.bench._registry import suggest
 
@@ -114,8 +115,8 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
     for name in names or PUPILS:
         with _bar(console, f"{name}: training", steps(name, scale)) as advance:
             card = build(name, folder / name, advance, scale)
-        console.print(f"[bold]{name}[/] on {card['measured_on']}:", highlight=False)
-        for what, value in card["measured"].items():
+        console.print(f"[bold]{name}[/], {MEASURED}:", highlight=False)
+        for what, value in card[MEASURED].items():
             console.print(f"  {what}: {value:.3f}", highlight=False)
 
 

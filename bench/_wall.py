@@ -146,4 +146,7 @@ def _serve(connection: Connection, desk: Desk, verbs: set[str]) -> None:
             answer = (True, getattr(desk, verb)(*arguments))
         except BaseException as error:  # goes back through the pipe and is raised in the attack
             answer = (False, error)
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except Exception as error:  # what cannot be sent must not leave the attack waiting
+            connection.send((False, RuntimeError(f"the harness's answer to {verb} cannot be sent: {error!r}")))

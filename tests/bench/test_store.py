@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Usage, Verdict
@@ -236,15 +236,12 @@ def test_writing_leaves_one_file(tmp_path: Path) -> None:
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x.txt", "two")]
 
 
+@pytest.mark.xfail(strict=True, reason="BUG: read_lines splits with splitlines(), which splits inside JSON strings")
 @given(st.lists(values, max_size=4))
+@example(["a\x85b"])
+@example(["a\u2028b", "a\u2029b"])
+@example(["a\nb", "a\x1cb", ""])
 def test_lines_come_back(tmp_path_factory: pytest.TempPathFactory, rows: list[object]) -> None:
     path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
     write_lines(path, rows)
     assert read_lines(path) == rows
-
-
-@pytest.mark.xfail(strict=True, reason="BUG: read_lines splits with splitlines(), which splits inside JSON strings")
-@pytest.mark.parametrize("separator", ["\x85", "\u2028", "\u2029"])
-def test_text_with_any_line_separator_comes_back(tmp_path: Path, separator: str) -> None:
-    write_lines(tmp_path / "rows.jsonl", [f"a{separator}b", "c"])
-    assert read_lines(tmp_path / "rows.jsonl") == [f"a{separator}b", "c"]

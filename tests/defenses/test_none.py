@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heistbench.bench import Exposure, Prompt, Reply, Usage
+from heistbench.bench._registry import registry
+
+
+@given(st.text(), st.none() | st.text())
+def test_no_defense_hides_the_trace_and_nothing_else(text: str, summary: str | None) -> None:
+    defense, prompt = registry.build("defense", "none"), Prompt.of("q")
+    assert defense.admit(prompt) is prompt
+    assert defense.release(prompt, Reply("hidden", summary, text, Usage(), "stop"), Random(0)) == Exposure(text, summary)
