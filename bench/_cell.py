@@ -139,6 +139,7 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
             "task": world.task.data_digest(),
             "questions attacked": hash_of([p.question for p in queries]),
             "questions examined": hash_of([(p.question, p.gold) for p in tests]),
+            "prompts sent": theft.prompts,
             "theft": theft.identity,
         },
         contamination={

@@ -37,11 +37,8 @@ Note = Callable[[int, str, int, int], None]
 """Told which cell does what, how much of it is done, and how much there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a worker says of a cell: its record, or None when something it needs is being computed elsewhere."""
-
-    record: Record | None
+Found = Record | None
+"""What a worker says of a cell: its record, or None when something it needs is being computed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,8 @@ def plan(cells: Sequence[Cell], store: Store) -> Plan:
         student = cell.student.recipe.steps(cell.suite.sizes.query) if cell.attack != "untrained" else 0
         seconds += pace * student + 5
     if missing:
-        seconds += 2 * pace * 2 * cells[0].suite.inverter.recipe.steps(cells[0].suite.sizes.surrogate)
+        # Two inverters, whose rows are about twice as long as a student's.
+        seconds += 2 * 2 * pace * cells[0].suite.inverter.recipe.steps(cells[0].suite.sizes.surrogate)
     return Plan(list(cells), missing, seconds)
 
 
@@ -87,8 +85,8 @@ def run(
     return [run_cell(cell, store) for cell in planned.cells]
 
 
-def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Outcome]], finished: Callable[[int], None], jobs: int) -> None:
-    waiting, parked, running = deque(planned.missing), deque[int](), dict[Future[Outcome], int]()
+def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Found]], finished: Callable[[int], None], jobs: int) -> None:
+    waiting, parked, running = deque(planned.missing), deque[int](), dict[Future[Found], int]()
     while waiting or parked or running:
         while waiting and len(running) < jobs:
             at = waiting.popleft()
@@ -97,7 +95,7 @@ def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Outcome]], finish
             time.sleep(0.5)  # another run holds all that is left
         for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
             at = running.pop(future)
-            if _result(future, planned.cells[at]).record is None:
+            if _result(future, planned.cells[at]) is None:
                 parked.append(at)
             else:
                 finished(at)
@@ -108,7 +106,7 @@ def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Outcome]], finish
             parked.clear()
 
 
-def _result(future: Future[Outcome], cell: Cell) -> Outcome:
+def _result(future: Future[Found], cell: Cell) -> Found:
     where = f"cell {cell.attack} x {cell.defense}, seed {cell.seed}"
     try:
         return future.result()
@@ -121,7 +119,7 @@ def _result(future: Future[Outcome], cell: Cell) -> Outcome:
 
 
 @contextmanager
-def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Iterator[Callable[[int, Cell], Future[Outcome]]]:
+def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Iterator[Callable[[int, Cell], Future[Found]]]:
     """Submit cells to worker processes; one job runs here, in this process."""
     if jobs == 1:
         hush()
@@ -141,12 +139,12 @@ def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Itera
         notes.put(None)
 
 
-def _here(at: int, cell: Cell, store: Store, note: Note) -> Future[Outcome]:
-    future: Future[Outcome] = Future()
+def _here(at: int, cell: Cell, store: Store, note: Note) -> Future[Found]:
+    future: Future[Found] = Future()
     try:
-        future.set_result(Outcome(run_cell(cell, store, lambda *what: note(at, *what))))
+        future.set_result(run_cell(cell, store, lambda *what: note(at, *what)))
     except Busy:
-        future.set_result(Outcome(None))
+        future.set_result(None)
     except Exception as error:
         future.set_exception(error)
     return future
@@ -181,7 +179,7 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-def _work(at: int, cell: Cell, root: Path) -> Outcome:
+def _work(at: int, cell: Cell, root: Path) -> Found:
     last = 0.0
 
     def progress(what: str, done: int, total: int) -> None:
@@ -191,9 +189,9 @@ def _work(at: int, cell: Cell, root: Path) -> Outcome:
             _notes.put((at, what, done, total))
 
     try:
-        return Outcome(run_cell(cell, Store(root), progress))
+        return run_cell(cell, Store(root), progress)
     except Busy:
-        return Outcome(None)
+        return None
     except BaseException:
         traceback.print_exc(file=sys.stderr)
         raise

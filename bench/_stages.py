@@ -32,10 +32,11 @@ SIGNATURE = SIGNATURES["words"]
 
 @dataclass(frozen=True, slots=True)
 class Theft:
-    """What `collect` leaves: the loot, its bill, and the identity of the artifact with the sealed record."""
+    """What `collect` leaves: the loot, its bill, sha256 of the prompts sent, and the identity of the sealed record."""
 
     rows: list[Stolen]
     bill: Bill
+    prompts: str
     identity: str
 
     @property
@@ -70,7 +71,8 @@ def collect(world: World, progress: Progress = quietly) -> Theft:
 
     folder = world.store.once("collect", spec, build)
     rows = [Stolen(**row) for row in read_lines(folder / "loot.jsonl")]
-    return Theft(rows, Bill(**read_json(folder / "bill.json")), folder.name)
+    prompts = hash_of([sealed["prompt"] for sealed in read_lines(folder / "sealed.jsonl")])
+    return Theft(rows, Bill(**read_json(folder / "bill.json")), prompts, folder.name)
 
 
 def train(world: World, theft: Theft, progress: Progress = quietly) -> Checkpoint:

@@ -9,7 +9,7 @@ from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
 from heistbench.bench._store import hash_of
 
-OWN = {"models": {"student after"}, "data": {"theft"}, "settings": {"model", "name", "release"}}
+OWN = {"models": {"student after"}, "data": {"prompts sent", "theft"}, "settings": {"model", "name", "release"}}
 """Keys in which a panel's records may differ: results, and names of what the panel or a hash already identifies."""
 
 

@@ -203,7 +203,7 @@ def test_an_adaptive_inverter_is_trained_through_the_standing_defense(
     steal: Callable[..., list[Stolen]], desk: ScriptedDesk
 ) -> None:
     steal("trace_inversion(adaptive=true)")
-    assert desk.rehearsed == [[Prompt.of(q.text) for q in OWN]] * 2
+    assert desk.rehearsed[0] == [Prompt.of(q.text) for q in OWN]
     assert all("Final answer : noised" in prompt.text for rows in desk.trained for prompt, _ in rows)
 
 

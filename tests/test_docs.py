@@ -1,0 +1,62 @@
+"""The documents are true: the example in CONTRIBUTING runs, the README's verbs exist, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from heistbench.bench import Exposure, Prompt, Question
+from heistbench.bench._registry import load_plugin, registry
+from heistbench.bench.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+class Echo:
+    """A target that answers with a question's last word, and once with something else."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def ask(self, prompts: Sequence[Prompt]) -> list[Exposure]:
+        self.asked += len(prompts)
+        answers = [prompt.text.split()[-1] for prompt in prompts]
+        if self.asked > len(prompts):
+            answers[0] = "changed"
+        return [Exposure(answer) for answer in answers]
+
+
+@pytest.mark.usefixtures("own_plugins")
+def test_the_attack_in_contributing_runs_as_it_stands(tmp_path: Path) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    source = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert source is not None
+    assert source[1].count("\n") <= 30
+    file = tmp_path / "asked_twice.py"
+    file.write_text(source[1], encoding="utf-8")
+    load_plugin(file)
+    attack, target = cast(Any, registry.build("attack", "asked_twice(times=2)")), Echo()
+    rows = attack.steal(target, [Question(f"q{i}", f"question {i}") for i in range(8)], None)
+    assert [(row.id, row.trace, row.answer) for row in rows] == [(f"q{i}", None, str(i)) for i in (1, 2, 3)]
+    assert target.asked == 8
+
+
+@pytest.mark.parametrize("verb", re.findall(r"^heist (\w+(?: (?:show|build)\b)?)", README, re.MULTILINE))
+def test_the_verbs_of_the_readme_exist(verb: str) -> None:
+    assert app.parse_commands(verb.split())[0] == tuple(verb.split())
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)]+)\)", README))
+def test_the_links_of_the_readme_lead_to_files(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("kind", ["attack", "defense", "task"])
+def test_the_readme_names_every_plugin_of_ours(kind: Any) -> None:
+    ours = [name for name, cls in registry.all(kind).items() if cls.__module__.startswith("heistbench.")]
+    assert [name for name in ours if f"`{name}`" not in README] == []
