@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from heistbench.bench._models import Checkpoint
 from heistbench.bench._nouns import Prompt
@@ -15,21 +17,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 
+Count = Annotated[int, Field(gt=0)]
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every hyperparameter of a fine-tuning. `lora_rank` 0 trains all weights."""
+    """Every hyperparameter of a fine-tuning. `warmup` is a share of the steps; `lora_rank` 0 trains all weights."""
 
-    version: str = "1-A"
-    epochs: int = 3
-    batch_size: int = 16
-    learning_rate: float = 1e-5
-    schedule: str = "cosine"
-    warmup: float = 0.05
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    max_length: int = 1024
-    lora_rank: int = 0
-    lora_alpha: int = 32
+    version: Literal["1-A"] = "1-A"
+    epochs: Count = 3
+    batch_size: Count = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length: Count = 1024
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_alpha: Count = 32
 
     def steps(self, rows: int) -> int:
         """Optimizer steps for a number of rows."""

@@ -14,13 +14,11 @@ from heistbench.bench._errors import HeistError
 from heistbench.bench._models import card
 from heistbench.bench._plugins import Attack, Defense, Task
 from heistbench.bench._registry import registry, suggest
-from heistbench.bench._sft import Recipe
+from heistbench.bench._sft import Count, Recipe
 
 SUITES = Path(__file__).parent / "suites"
 RECORDED = "recorded"
 """The victim that is no model: its replies are the traces and answers that a data set ships."""
-
-Count = Annotated[int, Field(gt=0)]
 
 
 class Strict(BaseModel):
