@@ -118,7 +118,7 @@ def measure_overlap(world: World, theft: Theft) -> dict[str, Any]:
     spec = {
         "loot": hash_of(theft.rows),
         "victim": world.victim.identity,
-        "surrogate": world.surrogate.identity,
+        "surrogate": [world.surrogate.identity, world.suite.surrogate.decoding.model_dump()],
         "questions": hash_of([p.question.id for p in world.problems("query")]),
         "signature": str(SIGNATURE),
     }

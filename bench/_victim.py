@@ -42,7 +42,8 @@ class VictimModel:
     @property
     def identity(self) -> dict[str, Any]:
         """What determines this victim's replies."""
-        model = RECORDED if self._victim.model == RECORDED else checkpoint(self._victim.model).identity
+        recorded = self._victim.model == RECORDED
+        model = f"{RECORDED}:{self._task.data_digest()}" if recorded else checkpoint(self._victim.model).identity
         return {"model": model, "decoding": self._victim.decoding.model_dump(), "task": identity(self._task)}
 
     def reply(self, asked: Sequence[Asked]) -> list[Reply]:
