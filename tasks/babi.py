@@ -4,8 +4,8 @@
     trace      john and daniel travelled to the office
     answer     office
 
-The traces are the data set's own supporting facts, so a recorded victim replays them. Splits are by story: no story, and
-so no prefix of one, is in two of them; the examined questions are the official test file's.
+The traces are the data set's own supporting facts, so a recorded victim replays them. Splits are by how
+stories begin, so no question is in two of them; the examined ones are the official test file's and in no other split.
 """
 
 from __future__ import annotations
@@ -21,18 +21,15 @@ from typing import ClassVar, NamedTuple
 from heistbench.bench import HeistError, Problem, Question, Split, Task, TraceCheck, Verdict, question_id, task
 
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
-"""Which hundredths of the story hashes of the official training file belong to which split."""
+"""Which hundredths of the hashes of story beginnings in the official training file belong to which split."""
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 
 
 class Asked(NamedTuple):
-    """One question with the statements that stand before it, its answer and its supporting statements."""
+    """A problem, and the text of its story up to the first question, by which stories are split."""
 
-    story: tuple[str, ...]
-    facts: tuple[str, ...]
-    question: str
-    answer: str
-    support: tuple[int, ...]
+    beginning: str
+    problem: Problem
 
 
 @task("babi", version="1-A", paper="arXiv:1502.05698")
@@ -43,17 +40,11 @@ class Babi(Task):
     licence: ClassVar[str] = "CC BY 3.0"
 
     def problems(self, split: Split, n: int) -> list[Problem]:
-        part = "test" if split == "test" else "train"
-        found: dict[str, Problem] = {}
-        for asked in _read(_file(self.number, part)):
-            if (
-                part == "train"
-                and int(hashlib.sha256(" ".join(asked.story).encode()).hexdigest(), 16) % 100 not in _SHARES[split]
-            ):
-                continue
-            text = " ".join([*asked.facts, asked.question])
-            trace = " ; ".join(asked.facts[i].rstrip(" .") for i in asked.support)
-            found.setdefault(text, Problem(Question(question_id(text), text), asked.answer, trace))
+        tests = {a.problem.question.id: a.problem for a in _read(_file(self.number, "test"))}
+        found = tests
+        if split != "test":
+            rows = [a.problem for a in _read(_file(self.number, "train")) if _hundredth(a.beginning) in _SHARES[split]]
+            found = {p.question.id: p for p in rows if p.question.id not in tests}
         if len(found) < n:
             raise HeistError(f"babi({self.number}): split {split} has {len(found)} questions, {n} were asked for")
         # By id, so that the first n are a random sample of the file and not its beginning.
@@ -105,30 +96,44 @@ def _file(number: int, part: str) -> Path:
 @cache
 def _read(path: Path) -> list[Asked]:
     """All questions of a file. Raises HeistError that names the line for anything but bAbI's format."""
-    stories: list[list[tuple[int, list[str]]]] = []
+    found: list[Asked] = []
+    story: _Story | None = None
     for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        number, space, rest = line.partition(" ")
-        if not space or not number.isdigit():
-            raise HeistError(f"{path}, line {at}: expected a number and a text")
-        if number == "1":
-            stories.append([])
-        stories[-1].append((int(number), rest.split("\t")))
-    return [asked for story in stories for asked in _questions(story)]
+        try:
+            number, rest = line.split(" ", 1)
+            if number == "1":
+                story = _Story()
+            if story is None:
+                raise ValueError("no story has begun")
+            found.extend(story.read(int(number), rest.split("\t")))
+        except (ValueError, KeyError):
+            raise HeistError(
+                f"{path}, line {at}: expected `number statement` or `number question<TAB>answer<TAB>numbers of statements above`"
+            ) from None
+    return found
 
 
-def _questions(story: list[tuple[int, list[str]]]) -> list[Asked]:
-    whole = tuple(_words(cells[0]) for _, cells in story)
-    facts: list[str] = []
-    place: dict[int, int] = {}
-    asked = []
-    for number, cells in story:
-        if len(cells) == 3:
-            support = tuple(place[int(i)] for i in cells[2].split())
-            asked.append(Asked(whole, tuple(facts), _words(cells[0]), _words(cells[1]), support))
-        else:
-            place[number] = len(facts)
-            facts.append(_words(cells[0]))
-    return asked
+class _Story:
+    """A story as it is read: its statements so far, by their numbers."""
+
+    def __init__(self) -> None:
+        self.facts: dict[int, str] = {}
+        self.beginning = ""
+
+    def read(self, number: int, cells: list[str]) -> list[Asked]:
+        """Take in one line; the question on it, if it is one."""
+        if len(cells) == 1:
+            self.facts[number] = _words(cells[0])
+            return []
+        question, answer, support = cells
+        text = " ".join([*self.facts.values(), _words(question)])
+        self.beginning = self.beginning or text
+        trace = " ; ".join(self.facts[int(i)].rstrip(" .") for i in support.split())
+        return [Asked(self.beginning, Problem(Question(question_id(text), text), _words(answer), trace))]
+
+
+def _hundredth(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 100
 
 
 def _words(text: str) -> str:

@@ -116,7 +116,6 @@ def test_splits_of_the_training_file_share_no_question(made_up: Babi) -> None:
     assert not held[0] & held[2]
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: stories that begin alike fall into different splits, and so does their first question")
 def test_stories_that_begin_alike_share_a_split(data: Callable[..., Path]) -> None:
     begin = "1 Mary went to the office.\n2 Where is Mary? \toffice\t1\n"
     data("".join(f"{begin}3 John went to the {place}.\n4 Where is John? \t{place}\t3\n" for place in PLACES))
@@ -124,7 +123,6 @@ def test_stories_that_begin_alike_share_a_split(data: Callable[..., Path]) -> No
     assert sum("mary went to the office . where is mary ?" in texts for texts in held) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: a story of the training file that is also in the test file is attacked and examined")
 def test_no_examined_question_is_attacked(data: Callable[..., Path]) -> None:
     data(EXAMPLE, EXAMPLE)
     test = everything(Babi(1), "test")
@@ -196,7 +194,6 @@ def test_a_line_that_is_none_of_the_formats_is_named(data: Callable[..., Path], 
         Babi(1).problems("test", 1)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: IndexError, KeyError or ValueError instead of an error that names file and line")
 @pytest.mark.parametrize(
     "text",
     ["2 Mary went to the office.\n", "1 Where is Mary? \toffice\t9\n", "1 Where is Mary? \toffice\tx\n"],

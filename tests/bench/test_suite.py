@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from heistbench.bench import HeistError
+from heistbench.bench._registry import spec_of
+from heistbench.bench._suite import SUITES, Decoding, Victim, cells, defenses_of, load_suite
+
+SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))
+
+
+# shipped suites
+
+
+def test_the_default_is_shipped() -> None:
+    assert "pocket" in SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_suites_load_and_name_cells(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.name == name
+    assert suite.description
+    assert all(cell.build_attack() and cell.build_defenses() and cell.build_task() for cell in cells(suite))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_suites_run_the_controls_they_need(name: str) -> None:
+    suite = load_suite(name)
+    assert {"untrained", "surrogate_trace", "true_trace", "wrong_trace"} <= set(suite.controls)
+    assert suite.defenses[0] == "none"
+    assert all(size >= 500 for size in suite.sizes.model_dump().values())
+
+
+def test_only_suites_with_three_seeds_can_be_ranked() -> None:
+    assert len(load_suite("pocket").seeds) == 1
+    assert len(load_suite("pocket-full").seeds) >= 3
+
+
+# cells
+
+
+def test_controls_meet_no_defense_and_attacks_meet_each(suite_file: Callable) -> None:
+    suite = load_suite(str(suite_file(seeds=[0, 1])))
+    found = cells(suite)
+    assert len(found) == 2 * (5 + 5 * 3)
+    assert {cell.defense for cell in found if cell.attack in suite.controls} == {"none"}
+    pairs = Counter((cell.attack, cell.defense, cell.seed) for cell in found)
+    assert set(pairs.values()) == {1}
+    assert all((attack, defense, seed) in pairs for attack in suite.attacks for defense in suite.defenses for seed in (0, 1))
+
+
+def test_tasks_victims_and_students_multiply(suite_file: Callable) -> None:
+    student = {"model": "pocket/base", "recipe": {"epochs": 2}}
+    victims = [{"model": "pocket/victim-1"}, {"model": "pocket/victim-2"}]
+    path = suite_file(victims=victims, students=[{"model": "pocket/base"}, student, {"model": "pocket/surrogate"}])
+    assert len(cells(load_suite(str(path)))) == 2 * 3 * 20
+
+
+@pytest.mark.parametrize(
+    ("victim", "called", "label"),
+    [
+        ({"model": "pocket/victim-1"}, ("pocket-victim", "1"), "pocket-victim-1"),
+        ({"model": "pocket/victim-2", "name": "mine"}, ("mine", "2"), "mine-2"),
+        ({"model": "pocket/victim-1", "release": "beta"}, ("pocket-victim", "beta"), "pocket-victim-beta"),
+        ({"model": "recorded"}, ("recorded", ""), "recorded"),
+        ({"model": "org/name@0123abc"}, ("org/name@0123abc", ""), "org/name@0123abc"),
+    ],
+)
+def test_victims_are_called_what_their_card_or_the_suite_says(victim: dict[str, str], called: tuple[str, str], label: str) -> None:
+    assert Victim(**victim).called == called
+    assert Victim(**victim).label == label
+
+
+# composed defenses
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("none", ["none"]),
+        ("redact_summary+noise_answers", ["redact_summary", "noise_answers"]),
+        ("noise_answers+redact_summary", ["noise_answers", "redact_summary"]),
+        (" none + none ", ["none", "none"]),
+        ("redact_summary(level=all)+noise_answers(rate=0.3)", ["redact_summary(level=all)", "noise_answers(rate=0.3)"]),
+        ("noise_answers(seed=+3)+none", ["noise_answers(seed=3)", "none"]),
+        ("noise_answers(rate=1.0e+0)", ["noise_answers(rate=1.0)"]),
+    ],
+)
+def test_defenses_are_taken_apart_outside_brackets(spec: str, expected: list[str]) -> None:
+    assert [spec_of(defense) for defense in defenses_of(spec)] == expected
+
+
+@pytest.mark.parametrize("spec", ["", "+", "none+", "+none", "none++none", "none(", "none+redact_summary(level=all"])
+def test_a_defense_that_is_missing_is_an_error(spec: str) -> None:
+    with pytest.raises(HeistError, match="cannot read defense"):
+        defenses_of(spec)
+
+
+# mistakes in suite files
+
+
+@pytest.fixture
+def broken(tmp_path: Path, suite_file: Callable) -> Callable[..., Path]:
+    """The tiny suite with one piece of its text replaced, and the number of the line that then holds `marker`."""
+
+    def write(old: str, new: str) -> tuple[Path, int]:
+        path = suite_file()
+        text = re.sub(old, new, path.read_text(), count=1, flags=re.MULTILINE)
+        assert text != path.read_text()
+        path.write_text(text)
+        marker = new.strip().splitlines()[-1].strip()
+        return path, next(at for at, line in enumerate(text.splitlines(), 1) if marker in line)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("^  query: 24", "  queri: 24", "sizes.queri: Extra inputs are not permitted"),
+        ("^  query: 24", "  query: 0", "sizes.query: Input should be greater than 0"),
+        ("^  query: 24", "  query: many", "sizes.query: Input should be a valid integer"),
+        ("^name: tiny", "name: Tiny Suite", "name: String should match pattern"),
+        ("^seeds:\n- 0", "seeds: []", "seeds: List should have at least 1 item"),
+        ("^seeds:\n- 0", "seeds:\n- x", "seeds.0: Input should be a valid integer"),
+        ("^attacks:", "attaks:", "attaks: Extra inputs|attacks: Field required"),
+        ("temperature: 0.7", "temperature: -1", "victims.0.decoding.temperature: .*greater than or equal to 0"),
+        ("max_new_tokens: 112", "max_new_tokens: 0", "victims.0.decoding.max_new_tokens: .*greater than 0"),
+        ("epochs: 1", "epochs: one", r"inverter\.recipe\.epochs: .*integer"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_field(broken: Callable, old: str, new: str, message: str) -> None:
+    path, line = broken(old, new)
+    with pytest.raises(HeistError, match=rf"suite {re.escape(str(path))}, line (\d+): ({message})") as caught:
+        load_suite(str(path))
+    if "Field required" not in str(caught.value):
+        assert f"line {line}:" in str(caught.value)
+
+
+def test_an_unknown_field_of_a_recipe_is_an_error(broken: Callable) -> None:
+    path, _ = broken("epochs: 1", "epoch: 1")
+    with pytest.raises(HeistError, match="recipe.epoch"):
+        load_suite(str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("batch_size: 16", "batch_size: 0"), ("epochs: 1", "epochs: -1"), ("max_length: 256", "max_length: -5")],
+)
+def test_an_impossible_recipe_is_an_error(broken: Callable, old: str, new: str) -> None:
+    path, _ = broken(old, new)
+    with pytest.raises(HeistError, match="recipe"):
+        load_suite(str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attacks": ["true_trace"]}, "suite tiny: true_trace belongs under controls"),
+        ({"controls": ["answer_only"]}, "suite tiny: answer_only belongs under attacks"),
+        ({"attacks": ["answer_onli"]}, "unknown attack 'answer_onli'; did you mean 'answer_only'"),
+        ({"attacks": ["rep(shots=x)"]}, "attack rep: shots='x'"),
+        ({"controls": ["rep"]}, "suite tiny: rep belongs under attacks"),
+        ({"defenses": ["redact_sumary"]}, "unknown defense 'redact_sumary'; did you mean 'redact_summary'"),
+        ({"defenses": ["none+noise_answers(rate=2)"]}, "rate=2.0 is not between 0 and 1"),
+        ({"tasks": ["poket"]}, "unknown task 'poket'; did you mean 'pocket'"),
+    ],
+)
+def test_wrong_plugins_are_named(suite_file: Callable, changes: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(HeistError, match=re.escape(message)):
+        load_suite(str(suite_file(**changes)))
+
+
+@pytest.mark.xfail(strict=True, reason="BUG: one cell spelt twice is computed, and then fails when the board is built")
+@pytest.mark.parametrize(
+    "changes",
+    [{"attacks": ["rep", "rep(shots=3)"]}, {"defenses": ["none", "none"]}, {"seeds": [0, 0]}],
+    ids=["attack", "defense", "seed"],
+)
+def test_a_cell_that_is_named_twice_is_an_error_or_run_once(suite_file: Callable, changes: dict[str, list[object]]) -> None:
+    from heistbench.bench._cell import cell_spec
+    from heistbench.bench._store import identify
+
+    try:
+        suite = load_suite(str(suite_file(**changes)))
+    except HeistError:
+        return
+    identities = [identify(cell_spec(cell)) for cell in cells(suite)]
+    assert len(set(identities)) == len(identities)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "text", "7"])
+def test_a_file_that_is_no_suite_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.yaml").write_text(content)
+    with pytest.raises(HeistError, match=r"x\.yaml, line 1: "):
+        load_suite(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize("content", ["a: [1", "a: b: c", "\t- x", "a: &x *y"])
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.yaml").write_text(content)
+    with pytest.raises(HeistError, match=r"x\.yaml: not YAML: .*line 1") as caught:
+        load_suite(str(tmp_path / "x.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_builds_no_python_objects(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("name: !!python/object/apply:os.system ['true']")
+    with pytest.raises(HeistError, match="not YAML"):
+        load_suite(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.xfail(strict=True, reason="BUG: UnicodeDecodeError", raises=UnicodeDecodeError)
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"name: caf\xe9")
+    with pytest.raises(HeistError, match=r"x\.yaml"):
+        load_suite(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize(("reference", "hint"), [("poket", "did you mean 'pocket'"), ("missing.yaml", "there are: "), (".yaml", "no suite")])
+def test_a_suite_that_is_not_there(reference: str, hint: str) -> None:
+    with pytest.raises(HeistError, match=f"no suite .*{hint}|{hint}"):
+        load_suite(reference)
+
+
+# settings
+
+
+def test_a_suite_is_read_as_it_is_written(suite_file: Callable) -> None:
+    path = suite_file()
+    raw, suite = yaml.safe_load(path.read_text()), load_suite(str(path))
+    assert suite.attacks == raw["attacks"]
+    assert suite.victims[0].decoding == Decoding(temperature=0.7, max_new_tokens=112)
+    assert suite.students[0].recipe.learning_rate == 2e-3
+    assert suite.sizes.model_dump() == raw["sizes"]
+
+
+def test_decoding_becomes_sampling() -> None:
+    sampling = Decoding(temperature=0.5, top_p=0.9, max_new_tokens=7).sampling(temperature=0.0)
+    assert (sampling.temperature, sampling.top_p, sampling.max_new_tokens, sampling.seed) == (0.0, 0.9, 7, 0)
