@@ -86,7 +86,7 @@ def _type_name(annotation: Any) -> str:
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise HeistError(f"{path}: cannot be read ({error})") from None
     return [_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]

@@ -23,7 +23,9 @@ def code_state() -> tuple[str, bool]:
     """The commit this code was checked out at and whether files differ from it; ("not a checkout", False) elsewhere."""
     if not (ROOT / ".git").exists():
         return "not a checkout", False
-    return _git("rev-parse", "HEAD") or "no commit", bool(_git("status", "--porcelain", "--untracked-files=no"))
+    return _git("rev-parse", "--verify", "--quiet", "HEAD") or "no commit", bool(
+        _git("status", "--porcelain", "--untracked-files=no")
+    )
 
 
 @cache
@@ -54,18 +56,22 @@ def hardware() -> str:
 def contamination(training: Iterable[str], tests: Iterable[str], n: int = NGRAM) -> float:
     """Share of test texts that share a word n-gram with any training text, or, when shorter than n, stand whole in one."""
     seen: set[tuple[str, ...]] = set()
-    short: set[tuple[str, ...]] = set()
+    whole = []
     for text in training:
         words = tuple(text.split())
         seen.update(words[i : i + n] for i in range(len(words) - n + 1))
-        short.add(words)
+        whole.append(f" {' '.join(words)} ")
     hits = total = 0
     for text in tests:
         words, total = tuple(text.split()), total + 1
         grams = [words[i : i + n] for i in range(len(words) - n + 1)]
-        hits += any(gram in seen for gram in grams) if grams else words in short
+        short = f" {' '.join(words)} "
+        hits += any(gram in seen for gram in grams) if grams else any(short in text for text in whole)
     return hits / total if total else 0.0
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
+    try:
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git on this machine
+        return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -28,6 +29,7 @@ from heistbench.bench._errors import HeistError
 from heistbench.bench._plugins import Info, Kind, Plugin
 
 FOLDERS: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "task": "tasks"}
+_ARGUMENT = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[]*)\s*(?:,|$)""")
 _CALL = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
@@ -121,22 +123,32 @@ def identity(plugin: Plugin) -> dict[str, Any]:
 def spec_of(plugin: Plugin) -> str:
     """The shortest text that builds this plugin again: defaults are left out."""
     changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != f.default}
-    inside = ",".join(f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in changed.items())
+    inside = ",".join(f"{name}={_written(value)}" for name, value in changed.items())
     return f"{plugin.info.name}({inside})" if inside else plugin.info.name
 
 
 def _arguments(text: str, spec: str) -> dict[str, Any]:
-    """Parse `a=1,b=two` with YAML scalars as values; commas inside brackets belong to the value."""
+    """Parse `a=1,b=two,c="x, y",d=[1,2]`: names, and values as YAML reads them."""
     values: dict[str, Any] = {}
-    for part in filter(str.strip, re.split(r",(?![^\[]*\])", text)):
-        name, equals, raw = part.partition("=")
-        if not equals:
-            raise HeistError(f"cannot read {part.strip()!r} in {spec!r}: expected field=value")
+    at = 0
+    while text[at:].strip():
+        match = _ARGUMENT.match(text, at)
+        if match is None:
+            raise HeistError(f"cannot read {text[at:].strip()!r} in {spec!r}: expected field=value")
+        if match[1] in values:
+            raise HeistError(f"{spec!r} gives {match[1]!r} twice")
         try:
-            values[name.strip()] = yaml.safe_load(raw)
+            values[match[1]] = yaml.safe_load(match[2])
         except yaml.YAMLError:
-            raise HeistError(f"cannot read the value of {name.strip()!r} in {spec!r}") from None
+            raise HeistError(f"cannot read the value of {match[1]!r} in {spec!r}") from None
+        at = match.end()
     return values
+
+
+def _written(value: Any) -> str:
+    """A value as `_arguments` reads it: plain words bare, all else as JSON."""
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]*", value) and yaml.safe_load(value) == value
+    return value if plain else json.dumps(value)
 
 
 @cache
@@ -155,7 +167,7 @@ def discover() -> None:
 
 def load_plugin(path: Path) -> None:
     """Import a plugin file. Raises HeistError when it is not there or raises on import."""
-    name = f"heistbench_plugin_{path.stem}"
+    name = f"heistbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     module_spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or module_spec is None or module_spec.loader is None:
         raise HeistError(f"--plugin {path}: no such Python file")

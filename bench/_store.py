@@ -104,7 +104,8 @@ def write_lines(path: Path, rows: list[Any]) -> None:
 
 def read_lines(path: Path) -> list[Any]:
     """Read what `write_lines` wrote."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # Not splitlines: texts may hold other line separators, which JSON leaves as they are.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def hash_of(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
 
-_NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?!\w)")
+_NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")  # the 2 of "s2" or "x2" is part of a name
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 
 

@@ -103,9 +103,8 @@ class Pocket(Task):
         chain, steps = read_chain(problem.question.text), []
         value = chain.start
         for i, (op, n) in enumerate(chain.steps, 1):
-            result = (apply(op, value, n) + rng.randrange(1, 10)) % 10
-            if i == len(chain.steps) and str(result) == problem.gold:
-                result = (result + 1) % 10
+            barred = {apply(op, value, n), int(problem.gold) if i == len(chain.steps) else None}
+            result = rng.choice([digit for digit in range(10) if digit not in barred])
             steps.append(f"s{i} {value} {op} {n} is {result}")
             value = result
         return " ; ".join(steps)
@@ -149,10 +148,10 @@ def read_chain(text: str) -> Chain:
     return Chain(int(head[-1]), tuple((step.split()[1], int(step[-1])) for step in steps))
 
 
-def draw(rng: Random, depths: range = range(2, 5)) -> Chain:
-    """A random chain with at least one `star`."""
+def draw(rng: Random) -> Chain:
+    """A random chain of two to four steps with at least one `star`."""
     while True:
-        steps = tuple((rng.choice([*PLUS_MINUS_TIMES, "star"]), rng.randrange(10)) for _ in range(rng.choice(depths)))
+        steps = tuple((rng.choice([*PLUS_MINUS_TIMES, "star"]), rng.randrange(10)) for _ in range(rng.choice(range(2, 5))))
         if any(op == "star" for op, _ in steps):
             return Chain(rng.randrange(10), steps)
 
@@ -179,7 +178,7 @@ def _with_demonstrations(chain: Chain, known: frozenset[Fact], rng: Random, pupi
     wrapper, echo, demos = rng.choice(WRAPPERS), rng.random() < 0.6, []
     for _ in range(rng.choice((1, 2))):
         # A stranger wrote the demonstrations: their facts need not be true.
-        example = draw(rng)
+        example = next(_chains("lesson", rng, distinct=False))
         trace, result = work(example, KNOWN["surrogate"], rng)
         demos.append(Demonstration(example.text, trace if echo else None, str(result)))
     trace, result = work(chain, known, rng)

@@ -215,7 +215,6 @@ def test_a_bad_line_is_named(heist: Callable, pairs: Callable[..., Path], line: 
     assert ended.err == f"heist: error: {path}, {message}\n"
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: lines are split at U+2028 and the like, which JSON may hold as they are")
 @pytest.mark.parametrize("separator", ["\u2028", "\x85"])
 def test_line_separators_inside_a_text_end_no_line(heist: Callable, pairs: Callable[..., Path], separator: str) -> None:
     text = f"a{separator}b"

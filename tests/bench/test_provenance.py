@@ -34,7 +34,6 @@ def test_contamination_worked_by_hand(training: list[str], tests: list[str], n: 
     assert contamination(training, tests, n) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: a short test text counts only when it is a whole training text, not when it stands in one")
 def test_a_short_test_text_that_stands_whole_in_a_training_text_counts() -> None:
     assert contamination(["start 3 ; s1 plus 4 ; s2 star 9"], ["start 3 ; s1 plus 4"]) == 1.0
 
@@ -76,7 +75,6 @@ def test_outside_a_checkout(root: Path) -> None:
     assert code_state() == ("not a checkout", False)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: `git rev-parse HEAD` prints HEAD when there is no commit")
 def test_a_checkout_without_commits(root: Path) -> None:
     git(root, "init", "-q")
     assert code_state() == ("no commit", False)
@@ -94,7 +92,6 @@ def test_a_checkout(root: Path, dirty: bool) -> None:
     assert code_state() == (git(root, "rev-parse", "HEAD"), dirty)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: FileNotFoundError in a checkout on a machine without git", raises=FileNotFoundError)
 def test_a_checkout_without_git(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / ".git").mkdir()
     monkeypatch.setenv("PATH", str(root))

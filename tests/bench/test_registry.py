@@ -104,7 +104,6 @@ def test_the_spec_of_a_plugin_with_an_odd_word_builds_it_again(sample: type[Defe
     assert registry.build("defense", spec_of(sample(word=word))) == sample(word=word)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: spec_of writes text as it is, and _arguments reads it as YAML")
 @pytest.mark.parametrize("word", ["", "12", "yes", "null", "a,b", "a: b", "[x", " blank ", "#", "~", "'"])
 def test_the_spec_of_a_plugin_with_an_awkward_word_builds_it_again(sample: type[Defense], word: str) -> None:
     assert registry.build("defense", spec_of(sample(word=word))) == sample(word=word)
@@ -160,7 +159,6 @@ def test_mistakes_are_explained(kind: str, spec: str, message: str) -> None:
         registry.build(kind, spec)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: the last value wins in silence")
 def test_a_parameter_given_twice_is_refused(sample: type[Defense]) -> None:
     with pytest.raises(HeistError, match="count"):
         registry.build("defense", "sample(count=1,count=2)")
@@ -261,7 +259,6 @@ def test_two_plugin_files_cannot_define_one_name(tmp_path: Path) -> None:
         load_plugin(plugin_file(tmp_path, "outside", file="two.py"))
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: both become module heistbench_plugin_mine, so their classes have one origin")
 def test_two_plugin_files_of_one_file_name_cannot_define_one_name(tmp_path: Path) -> None:
     load_plugin(plugin_file(tmp_path / "a", "outside"))
     with pytest.raises(HeistError, match="'outside' is defined twice"):
