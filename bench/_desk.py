@@ -91,8 +91,8 @@ class HarnessDesk:
         return [row["text"] for row in rows]
 
     def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]:
-        """Pass the attacker's own replies through the standing defense."""
-        return [release(self._defenses, prompt, reply, 0) for prompt, reply in zip(prompts, replies, strict=True)]
+        """Pass the attacker's own replies through the standing defense, which draws anew for them."""
+        return [release(self._defenses, p, reply, 0, "a rehearsal") for p, reply in zip(prompts, replies, strict=True)]
 
     def truth_gold(self, ids: list[str]) -> list[str]:
         """Gold answers of attacked questions."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heistbench.bench._errors import HeistError
 from heistbench.bench._overlap import METRICS, SIGNATURES, mean, score
 from heistbench.bench._plugins import Plugin
-from heistbench.bench._registry import FOLDERS, origin, parameters, registry, suggest
+from heistbench.bench._registry import FOLDERS, default_of, origin, parameters, registry, suggest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,7 +65,8 @@ def _describe(cls: type[Plugin]) -> dict[str, Any]:
         "version": info.version,
         "about": (inspect.getdoc(cls) or "").split("\n")[0],
         "parameters": [
-            {"name": name, "type": _type_name(field.type), "default": field.default} for name, field in parameters(cls).items()
+            {"name": name, "type": _type_name(field.type), "default": default_of(field, "required")}
+            for name, field in parameters(cls).items()
         ],
         "paper": info.paper,
         "threat": info.threat,

@@ -58,9 +58,14 @@ class Defense(Plugin):
         """Let a prompt through, change it, or refuse it before the victim sees it. Default: through."""
         return prompt
 
+    @property
+    def sticky(self) -> bool:
+        """Whether a prompt that comes back meets the same `rng`, so that asking again tells nothing. Default: yes."""
+        return True
+
     @abstractmethod
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        """Decide what leaves the API. `rng` is seeded by defense, prompt and how often the prompt came before."""
+        """Decide what leaves the API. All chance must come from `rng`: it is seeded with a secret no attacker has."""
 
 
 class Task(Plugin):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def one_thread() -> None:
@@ -29,3 +31,16 @@ def hush() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # TRL turns checkpointing on under its old name; the new one is unknown to older transformers.
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
+
+
+@contextmanager
+def stderr_to(file: int) -> Iterator[None]:
+    """Send what this process and its children write to stderr into an open file, which is closed in the end."""
+    kept = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(file)

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._nouns import Verdict
@@ -17,6 +17,15 @@ from heistbench.bench._store import write_json
 SCHEMA = 1
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Natural = Annotated[int, Field(ge=0)]
+
+
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+Plain = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""A JSON object of any shape, whose numbers are finite."""
 
 
 class Strict(BaseModel):
@@ -31,7 +40,7 @@ class PluginId(Strict):
     spec: str
     name: str
     version: str
-    parameters: dict[str, Any]
+    parameters: Plain
     paper: str = ""
 
 
@@ -58,7 +67,7 @@ class Arm(Strict):
     privileged: bool
     threat: str
     student: str
-    recipe: dict[str, Any]
+    recipe: Plain
     seed: int
 
 
@@ -147,7 +156,7 @@ class Provenance(Strict):
     models: dict[str, str]
     data: dict[str, str]
     contamination: dict[str, float]
-    settings: dict[str, Any]
+    settings: Plain
 
 
 class Volatile(Strict):

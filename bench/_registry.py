@@ -93,6 +93,13 @@ def parameters(plugin: Plugin | type[Plugin]) -> dict[str, dataclasses.Field[Any
     return {f.name: f for f in dataclasses.fields(plugin)}  # type: ignore[arg-type]
 
 
+def default_of(field: dataclasses.Field[Any], missing: Any = None) -> Any:
+    """A field's default, made if it is made anew each time; `missing` where there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return missing if field.default is dataclasses.MISSING else field.default
+
+
 def construct(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Plugin:
     """Build `cls` from untyped arguments, validating each against its field's type."""
     from pydantic import TypeAdapter, ValidationError
@@ -122,7 +129,7 @@ def identity(plugin: Plugin) -> dict[str, Any]:
 
 def spec_of(plugin: Plugin) -> str:
     """The shortest text that builds this plugin again: defaults are left out."""
-    changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != f.default}
+    changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != default_of(f)}
     inside = ",".join(f"{name}={_written(value)}" for name, value in changed.items())
     return f"{plugin.info.name}({inside})" if inside else plugin.info.name
 

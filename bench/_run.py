@@ -24,7 +24,7 @@ from typing import Any
 
 from heistbench.bench._cell import cell_spec, run_cell
 from heistbench.bench._errors import Busy, HeistError
-from heistbench.bench._quiet import hush, one_thread
+from heistbench.bench._quiet import hush, one_thread, stderr_to
 from heistbench.bench._record import Record
 from heistbench.bench._registry import load_plugin
 from heistbench.bench._store import MANIFEST, Store
@@ -91,9 +91,7 @@ def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Found]], finished
         while waiting and len(running) < jobs:
             at = waiting.popleft()
             running[submit(at, planned.cells[at])] = at
-        if not running:
-            time.sleep(0.5)  # another run holds all that is left
-        for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
             at = running.pop(future)
             if _result(future, planned.cells[at]) is None:
                 parked.append(at)
@@ -101,7 +99,8 @@ def _drain(planned: Plan, submit: Callable[[int, Cell], Future[Found]], finished
                 finished(at)
                 waiting.extend(parked)
                 parked.clear()
-        if not running:
+        if parked and not running and not waiting:
+            time.sleep(0.5)  # another run holds all that is left
             waiting.extend(parked)
             parked.clear()
 
@@ -129,7 +128,7 @@ def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Itera
     notes: Any = context.Queue()
     listener = threading.Thread(target=_listen, args=(notes, note), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (list(plugins), store.root / "log", notes, os.getpid()))
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (list(plugins), store.root, notes, os.getpid()))
     try:
         yield lambda at, cell: pool.submit(_work, at, cell, store.root)
     finally:
@@ -142,7 +141,8 @@ def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Itera
 def _here(at: int, cell: Cell, store: Store, note: Note) -> Future[Found]:
     future: Future[Found] = Future()
     try:
-        future.set_result(run_cell(cell, store, lambda *what: note(at, *what)))
+        with stderr_to(_log(store.root)):
+            future.set_result(run_cell(cell, store, lambda *what: note(at, *what)))
     except Busy:
         future.set_result(None)
     except Exception as error:
@@ -158,19 +158,24 @@ def _listen(notes: Any, note: Note) -> None:
 _notes: Any = None
 
 
-def _start_worker(plugins: list[Path], logs: Path, notes: Any, parent: int) -> None:
+def _start_worker(plugins: list[Path], root: Path, notes: Any, parent: int) -> None:
     """Prepare a worker: one thread, chatter of the libraries into a log file, an end when its parent ends."""
     global _notes
     _notes = notes
     one_thread()
-    logs.mkdir(parents=True, exist_ok=True)
-    log = os.open(logs / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = _log(root)
     for stream in (1, 2):
         os.dup2(log, stream)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     hush()
     for plugin in plugins:
         load_plugin(plugin)
+
+
+def _log(root: Path) -> int:
+    """A file of this process under `log/`, open for writing: the libraries' chatter and the tracebacks of plugins."""
+    (root / "log").mkdir(parents=True, exist_ok=True)
+    return os.open(root / "log" / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def _die_with(parent: int) -> None:

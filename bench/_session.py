@@ -14,7 +14,7 @@ from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record, read_records, write_record
 from heistbench.bench._run import Note, Plan, plan, run
 from heistbench.bench._store import Store, write_text
-from heistbench.bench._suite import Suite, Victim, cells, check, load_suite
+from heistbench.bench._suite import Suite, Victim, cells, changed, load_suite
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def run_suite(reference: str, options: Options) -> None:
         if not options.data.is_dir():
             raise HeistError(f"--data {options.data}: no such folder")
         os.environ[DATA] = str(options.data.resolve())
-    suite, jobs = customised(load_suite(reference), options), options.jobs or os.cpu_count() or 1
+    suite, jobs = customised(load_suite(reference), options), (os.cpu_count() or 1) if options.jobs is None else options.jobs
     if jobs < 1:
         raise HeistError(f"--jobs {jobs}: expected at least 1")
     store = Store(options.out / "store")
@@ -74,13 +74,13 @@ def customised(suite: Suite, options: Options) -> Suite:
         changes["tasks"] = options.task
     if options.victim:
         decoding = suite.victims[0].decoding
-        changes["victims"] = [Victim(model=model, decoding=decoding) for model in options.victim]
+        changes["victims"] = [Victim(model=model, decoding=decoding).model_dump() for model in options.victim]
     if options.seeds:
         try:
             changes["seeds"] = sorted({int(seed) for seed in options.seeds.split(",")})
         except ValueError:
             raise HeistError(f"--seeds {options.seeds!r}: expected whole numbers such as 0,1,2") from None
-    return check(suite.model_copy(update=changes))
+    return changed(suite, changes)
 
 
 def show_board(folder: Path | None, as_json: bool) -> None:

@@ -126,7 +126,7 @@ def _plain(value: Any) -> Any:
 def _verified(folder: Path) -> Path:
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        damaged = [name for name, expected in files.items() if digest(folder / name) != expected]
+        damaged = [n for n, expected in files.items() if not (folder / n).is_file() or digest(folder / n) != expected]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         damaged = [MANIFEST]
     if damaged:

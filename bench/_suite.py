@@ -13,12 +13,13 @@ from heistbench.bench._engine import Sampling
 from heistbench.bench._errors import HeistError
 from heistbench.bench._models import card
 from heistbench.bench._plugins import Attack, Defense, Task
-from heistbench.bench._registry import registry, suggest
+from heistbench.bench._registry import registry, spec_of, suggest
 from heistbench.bench._sft import Count, Recipe
 
 SUITES = Path(__file__).parent / "suites"
 RECORDED = "recorded"
 """The victim that is no model: its replies are the traces and answers that a data set ships."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Strict(BaseModel):
@@ -105,7 +106,7 @@ class Suite(Strict):
     attacks: list[str]
     controls: list[str]
     defenses: Annotated[list[str], Field(min_length=1)] = ["none"]
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     sizes: Sizes = Sizes()
 
 
@@ -166,32 +167,51 @@ def load_suite(reference: str) -> Suite:
     path = SUITES / f"{reference}.yaml" if not reference.endswith((".yaml", ".yml")) else Path(reference)
     if not path.is_file():
         raise HeistError(f"no suite {reference!r}{suggest(reference, [p.stem for p in SUITES.glob('*.yaml')])}")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         raw = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HeistError(f"suite {path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
         raise HeistError(f"suite {path}: not YAML: {' '.join(str(error).split())}") from None
     try:
         suite = Suite.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the whole file"
-        line = _line_of(text, first["loc"])
-        raise HeistError(f"suite {path}, line {line}: {field}: {first['msg']}") from None
+        raise HeistError(f"suite {path}, line {_line_of(text, first['loc'])}: {_what(first)}") from None
     return check(suite)
+
+
+def changed(suite: Suite, changes: dict[str, Any]) -> Suite:
+    """The suite with some fields replaced, checked like a file. Raises HeistError that names the field."""
+    try:
+        return check(Suite.model_validate({**suite.model_dump(), **changes}))
+    except ValidationError as error:
+        raise HeistError(_what(error.errors()[0])) from None
+
+
+def _what(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc'])) or 'the whole file'}: {error['msg']}"
 
 
 def check(suite: Suite) -> Suite:
     """Build every plugin the suite names once, so that a wrong name costs no work. Returns it unchanged."""
+    named: dict[str, list[str]] = {"defense": [_spelt(spec) for spec in suite.defenses], "seed": list(map(str, suite.seeds))}
     for kind, specs in (("attack", suite.attacks), ("attack", suite.controls), ("task", suite.tasks)):
         for spec in specs:
             plugin = registry.build(kind, spec)  # type: ignore[arg-type]
             if kind == "attack" and plugin.info.control != (specs is suite.controls):
                 wanted = "controls" if plugin.info.control else "attacks"
                 raise HeistError(f"suite {suite.name}: {spec} belongs under {wanted}")
-    for spec in suite.defenses:
-        defenses_of(spec)
+            named.setdefault(kind, []).append(spec_of(plugin))
+    for kind, names in named.items():
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise HeistError(f"suite {suite.name} names {kind} {twice[0]} twice")
     return suite
+
+
+def _spelt(defense: str) -> str:
+    return "+".join(map(spec_of, defenses_of(defense)))
 
 
 def _line_of(text: str, location: tuple[int | str, ...]) -> int:

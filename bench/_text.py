@@ -39,11 +39,11 @@ def render_reply(trace: str | None, answer: str, prompt_text: str = "") -> str:
 def split_reply(text: str, prompt_text: str = "") -> Parts:
     """Where the trace ends and the answer starts. Only the first closing tag counts: later ones belong to the answer."""
     thinking, closed, answer = text.partition(CLOSE)
+    before, opened, inside = thinking.partition(OPEN)
+    trace = (inside if opened else before).strip()
     if closed:
-        return Parts(thinking.strip().removeprefix(OPEN).strip(), answer.strip())
-    if _opened(prompt_text) or text.lstrip().startswith(OPEN):
-        return Parts(text.strip().removeprefix(OPEN).strip(), None)
-    return Parts(None, text.strip())
+        return Parts(trace, answer.strip())
+    return Parts(trace, None) if opened or _opened(prompt_text) else Parts(None, text.strip())
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt_text: str, completion: str) -> tuple[list[int], list[int]]:

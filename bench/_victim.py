@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -106,7 +106,7 @@ class DefendedApi:
                 reply, exposure = REFUSED, Exposure(inner.reason, refused=True)
             else:
                 reply = next(replies)
-                exposure = release(self._defenses, prompt, reply, before)
+                exposure = release(self._defenses, prompt, reply, before, "the victim's")
             self.sealed.append(Sealed(prompt, reply, exposure))
             exposures.append(exposure)
         return exposures
@@ -126,12 +126,15 @@ def admit(defenses: Sequence[Defense], prompt: Prompt) -> Prompt | Refusal:
     return prompt
 
 
-def release(defenses: Sequence[Defense], prompt: Prompt, reply: Reply, before: int) -> Exposure:
-    """What leaves the API: each defense sees what the one before it let through, and the hidden trace."""
+def release(defenses: Sequence[Defense], prompt: Prompt, reply: Reply, before: int, secret: str) -> Exposure:
+    """What leaves the API: each defense sees what the one before it let through, and the hidden trace.
+
+    `secret` seeds what the defenses draw: who knows how a defense works does not know what it drew for the victim.
+    """
     exposure = Exposure(reply.text, reply.summary, reply.stop == "refused")
     for defense in defenses:
         if exposure.refused:
             break
-        seed = canonical([identity(defense), asdict(prompt), before])
-        exposure = defense.release(prompt, replace(reply, text=exposure.text, summary=exposure.summary), Random(seed))
+        rng = Random(canonical([secret, identity(defense), prompt, 0 if defense.sticky else before]))
+        exposure = defense.release(prompt, replace(reply, text=exposure.text, summary=exposure.summary), rng)
     return exposure

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from random import Random
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Protocol
 
 from heistbench.bench._nouns import Exposure, Prompt, Question, Reply
@@ -36,11 +36,12 @@ class _Line:
     """The attacker's end of the pipe."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self._turn = connection, Lock()
 
     def call(self, verb: str, *arguments: Any) -> Any:
-        self._connection.send((verb, arguments))
-        done, value = self._connection.recv()
+        with self._turn:
+            self._connection.send((verb, arguments))
+            done, value = self._connection.recv()
         if not done:
             raise value
         return value
@@ -149,4 +150,5 @@ def _serve(connection: Connection, desk: Desk, verbs: set[str]) -> None:
         try:
             connection.send(answer)
         except Exception as error:  # what cannot be sent must not leave the attack waiting
-            connection.send((False, RuntimeError(f"the harness's answer to {verb} cannot be sent: {error!r}")))
+            what = "an answer" if answer[0] else repr(answer[1])
+            connection.send((False, RuntimeError(f"{verb}: {what} cannot be sent: {error!r}")))

@@ -16,6 +16,7 @@ app = App(
     name="heist",
     help="Measure who wins when hidden reasoning is stolen: attacks against defenses, on a leaderboard.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 board_app = App(name="leaderboard", help="Read boards from result files.")
 pocket_app = App(name="pocket", help="The shipped model organisms.")

@@ -21,24 +21,26 @@ class NoiseAnswers(Defense):
     rate: float = 0.5
     how: Literal["uniform", "near"] = "uniform"
     fresh: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate={self.rate} is not between 0 and 1")
 
+    @property
+    def sticky(self) -> bool:
+        return not self.fresh
+
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        draw = rng if self.fresh else Random(f"{self.seed} {prompt.text}")
         numbers = list(_NUMBER.finditer(reply.text))
-        if not numbers or draw.random() >= self.rate:
+        if not numbers or rng.random() >= self.rate:
             return Exposure(reply.text, reply.summary)
         last = numbers[-1]
-        noised = reply.text[: last.start()] + self._wrong(last[0], draw) + reply.text[last.end() :]
+        noised = reply.text[: last.start()] + self._wrong(last[0], rng) + reply.text[last.end() :]
         return Exposure(noised, reply.summary)
 
-    def _wrong(self, digits: str, draw: Random) -> str:
+    def _wrong(self, digits: str, rng: Random) -> str:
         if self.how == "near":
-            return digits[:-1] + str((int(digits[-1]) + draw.choice((1, 9))) % 10)
+            return digits[:-1] + str((int(digits[-1]) + rng.choice((1, 9))) % 10)
         lowest = 10 ** (len(digits) - 1) if len(digits) > 1 else 0
-        shift = draw.randrange(1, 10 ** len(digits) - lowest)
+        shift = rng.randrange(1, 10 ** len(digits) - lowest)
         return str(lowest + (int(digits) - lowest + shift) % (10 ** len(digits) - lowest))
