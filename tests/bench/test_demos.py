@@ -43,7 +43,9 @@ def test_text_around_the_files_is_not_read(wrapper: Wrapper, trace: list[str]) -
 
 
 @wrappers
-@pytest.mark.parametrize("text", ["", "7", "the trace is 3 plus 4 is 7", "reasoning_trace.txt", "final_answer.txt", "```\n7\n```"])
+@pytest.mark.parametrize(
+    "text", ["", "7", "the trace is 3 plus 4 is 7", "reasoning_trace.txt", "final_answer.txt", "```\n7\n```"]
+)
 def test_garbage_shows_nothing(wrapper: Wrapper, text: str) -> None:
     assert read_shown(text, wrapper) == (None, None)
 
@@ -72,7 +74,9 @@ def test_any_text_can_be_read(wrapper: Wrapper, text: str) -> None:
 
 
 @wrappers
-@pytest.mark.parametrize("piece", [" ", "$ ", "```bash\n$ cat ", "```bash" + " " * 50, ">>> print(", '<tool_call>{"name":', "In [1]: "])
+@pytest.mark.parametrize(
+    "piece", [" ", "$ ", "```bash\n$ cat ", "```bash" + " " * 50, ">>> print(", '<tool_call>{"name":', "In [1]: "]
+)
 def test_a_hundred_thousand_characters_are_no_trouble(wrapper: Wrapper, piece: str) -> None:
     assert read_shown(piece * (100_000 // len(piece)), wrapper) == (None, None)
 

@@ -79,7 +79,7 @@ def test_every_question_has_one_verdict_in_order() -> None:
     engine = ScriptedEngine({p.question.text: r for p, r in zip(problems, replies, strict=True)})
     told: list[int] = []
     found = examine(engine, TASK, problems, Sampling(), told.append)
-    expected = "right wrong truncated unparsable error refused unparsable".split()
+    expected = ["right", "wrong", "truncated", "unparsable", "error", "refused", "unparsable"]
     assert [(e.id, e.verdict) for e in found] == [(p.question.id, v) for p, v in zip(problems, expected, strict=True)]
     assert sum(told) == 7
 
@@ -147,7 +147,7 @@ def test_the_exam_is_a_zero_shot_task_of_lm_eval(engine: TransformersEngine, pro
     task = as_lm_eval_task(TASK, problems, engine.render, 64)
     docs = task.test_docs()
     assert len(docs) == 40
-    assert task.VERSION == TASK.info.version
+    assert TASK.info.version == task.VERSION
     assert task.doc_to_text(docs[3]) == engine.render(Prompt.of(problems[3].question.text))
     assert task.doc_to_target(docs[3]) == problems[3].gold
     assert task.aggregation()["acc"]([1.0, 0.0, 0.0, 1.0]) == 0.5

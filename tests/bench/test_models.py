@@ -112,7 +112,9 @@ def test_a_folder_is_identified_by_its_content_and_not_by_its_place(tmp_path: Pa
     assert checkpoint(str(tmp_path / "b")).identity != first.identity
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: a folder with a card.json, such as `heist pocket build --out` makes, is taken for shipped")
+@pytest.mark.xfail(
+    strict=True, reason="BUG: a folder with a card.json, such as `heist pocket build --out` makes, is taken for shipped"
+)
 def test_a_built_model_can_be_used_from_its_folder(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "base")
     assert checkpoint(str(tmp_path / "base")).identity.startswith("local:")
@@ -123,9 +125,11 @@ def test_a_hub_model_is_pinned() -> None:
     assert (found.source, found.revision, found.identity) == ("org/some-model", "0123abc", "hub:org/some-model@0123abc")
 
 
-@pytest.mark.parametrize("reference", ["org/name", "org/name@main", "org/name@", "nothing", "", "pocket", "pocket/victim-3", "/nowhere"])
+@pytest.mark.parametrize(
+    "reference", ["org/name", "org/name@main", "org/name@", "nothing", "", "pocket", "pocket/victim-3", "/nowhere"]
+)
 def test_other_references_are_refused(reference: str) -> None:
-    with pytest.raises(HeistError, match="is neither shipped, nor a folder with a config.json, nor org/name@commit"):
+    with pytest.raises(HeistError, match=r"is neither shipped, nor a folder with a config\.json, nor org/name@commit"):
         checkpoint(reference)
 
 

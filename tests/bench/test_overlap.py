@@ -50,7 +50,7 @@ def test_bleu_of_long_texts_is_nltks(a: list[str], b: list[str]) -> None:
     """With every n-gram order matched no smoothing applies, and NLTK's definition is the same."""
     from nltk.translate.bleu_score import sentence_bleu
 
-    shared = "u v w x y z".split()
+    shared = list("uvwxyz")
     reference, candidate = [*shared, *a], [*shared, *b]
     assert bleu(reference, candidate) == pytest.approx(sentence_bleu([reference], candidate), abs=1e-9)
 

@@ -20,6 +20,8 @@ texts = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=8).map(
     [
         (["a b c d"], ["x b c y"], 2, 1.0),
         (["a b c d"], ["x b d y"], 2, 0.0),
+        (["x y c d"], ["a b c d"], 2, 1.0),
+        (["a b x y"], ["a b c d"], 2, 1.0),
         (["a b c d"], ["x b c y", "x y z"], 2, 0.5),
         (["a b c d"], ["b c d", "c d e", "a b d", "a c"], 3, 0.25),
         (["a b"], ["a b"], 13, 1.0),

@@ -11,7 +11,9 @@ from heistbench.bench._scratch import is_scratch, make_scratch, random_llama, wo
 from heistbench.bench._text import render_prompt
 
 
-@pytest.mark.parametrize(("reference", "expected"), [("scratch/64x2", True), ("pocket/base", False), ("org/scratch@0123abc", False)])
+@pytest.mark.parametrize(
+    ("reference", "expected"), [("scratch/64x2", True), ("pocket/base", False), ("org/scratch@0123abc", False)]
+)
 def test_references_are_told_apart(reference: str, expected: bool) -> None:
     assert is_scratch(reference) is expected
 

@@ -101,7 +101,9 @@ def test_the_global_generators_do_not_matter(tune: Callable, first: tuple[Tuned,
     assert weights(tune()[1]) == weights(first[1])
 
 
-@pytest.mark.parametrize("change", [{"epochs": 5}, {"batch_size": 6}, {"learning_rate": 2e-2}, {"weight_decay": 0.1}, {"warmup": 0.5}])
+@pytest.mark.parametrize(
+    "change", [{"epochs": 5}, {"batch_size": 6}, {"learning_rate": 2e-2}, {"weight_decay": 0.1}, {"warmup": 0.5}]
+)
 def test_every_hyperparameter_counts(tune: Callable, first: tuple[Tuned, Checkpoint], change: dict[str, float]) -> None:
     assert weights(tune(replace(SHORT, **change))[1]) != weights(first[1])
 

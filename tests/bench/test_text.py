@@ -74,6 +74,10 @@ def test_thinking_opened_by_the_template_and_never_closed_has_no_answer(trace: s
     assert split_reply(trace, OPENED) == Parts(trace.strip(), None)
 
 
+def test_unclosed_thinking_after_an_introduction_has_no_answer() -> None:
+    assert split_reply(f"Let me see. {OPEN} perhaps 7").answer is None
+
+
 @given(untagged)
 def test_a_reply_without_thinking_is_all_answer(answer: str) -> None:
     assert split_reply(answer) == Parts(None, answer.strip())

@@ -70,25 +70,29 @@ def prompts(*texts: str) -> list[Prompt]:
 def test_defenses_compose_left_to_right() -> None:
     chain = [Marking("a"), Marking("b")]
     assert admit(chain, Prompt.of("q")) == Prompt.of("qab")
-    assert release(chain, Prompt.of("q"), PLAIN, 0) == Exposure("the answer is 41ab", "recap 3ab")
+    assert release(chain, Prompt.of("q"), PLAIN, 0, "s") == Exposure("the answer is 41ab", "recap 3ab")
     victim = FakeVictim()
     assert DefendedApi(victim, chain).ask(prompts("q")) == [Exposure("qab = 7ab", "recapab")]
 
 
 def test_no_defense_shows_answer_and_summary() -> None:
-    assert release([], Prompt.of("q"), PLAIN, 0) == Exposure("the answer is 41", "recap 3")
+    assert release([], Prompt.of("q"), PLAIN, 0, "s") == Exposure("the answer is 41", "recap 3")
 
 
 def test_a_later_defense_gets_what_the_former_let_through() -> None:
     chain = defenses_of("redact_summary(level=all)+none")
-    assert release(chain, Prompt.of("q"), PLAIN, 0).summary is None
+    assert release(chain, Prompt.of("q"), PLAIN, 0, "s").summary is None
 
 
 def test_a_refused_prompt_never_reaches_the_victim() -> None:
     victim = FakeVictim()
     api = DefendedApi(victim, [Marking("a"), Refusing("bad"), Marking("b")])
     exposures = api.ask(prompts("good", "bad", "fine"))
-    assert exposures == [Exposure("goodab = 7ab", "recapab"), Exposure("no bad", refused=True), Exposure("fineab = 7ab", "recapab")]
+    assert exposures == [
+        Exposure("goodab = 7ab", "recapab"),
+        Exposure("no bad", refused=True),
+        Exposure("fineab = 7ab", "recapab"),
+    ]
     assert [prompt.text for prompt, _ in victim.asked] == ["goodab", "fineab"]
 
 
@@ -101,12 +105,12 @@ def test_a_victim_is_not_asked_for_nothing() -> None:
 
 def test_a_refused_reply_stops_the_chain() -> None:
     chain = [Refusing("41", late=True), Marking("b")]
-    assert release(chain, Prompt.of("q"), PLAIN, 0) == Exposure("no", None, refused=True)
+    assert release(chain, Prompt.of("q"), PLAIN, 0, "s") == Exposure("no", None, refused=True)
 
 
 def test_what_the_victim_refuses_meets_no_defense() -> None:
     refused = Reply(None, None, "I cannot", Usage(), "refused")
-    assert release([Marking("b")], Prompt.of("q"), refused, 0) == Exposure("I cannot", None, refused=True)
+    assert release([Marking("b")], Prompt.of("q"), refused, 0, "s") == Exposure("I cannot", None, refused=True)
 
 
 def test_every_query_is_sealed_with_reply_and_exposure() -> None:
@@ -159,8 +163,29 @@ def test_noise_does_not_hang_on_what_else_is_asked(fresh: str) -> None:
     assert DefendedApi(FakeVictim(), chain).ask(prompts("c", "a", "b")) == [alone[2], alone[0], alone[1]]
 
 
-def test_another_seed_is_other_noise() -> None:
-    assert served("noise_answers(seed=1)", 1) != served("noise_answers(seed=2)", 1)
+@pytest.mark.parametrize("fresh", ["true", "false"])
+def test_another_secret_is_other_noise(fresh: str) -> None:
+    chain = defenses_of(f"noise_answers(rate=1,fresh={fresh})")
+    drawn = {secret: [release(chain, Prompt.of(f"q{i}"), PLAIN, 0, secret) for i in range(20)] for secret in ("a", "b")}
+    assert drawn["a"] != drawn["b"]
+    assert drawn["a"] == [release(chain, Prompt.of(f"q{i}"), PLAIN, 0, "a") for i in range(20)]
+
+
+def test_two_random_defenses_do_not_draw_alike() -> None:
+    once, twice = (
+        [release(defenses_of(spec), Prompt.of(f"q{i}"), PLAIN, 0, "s").text for i in range(60)]
+        for spec in ("noise_answers(rate=0.5)", "noise_answers(rate=0.5)+noise_answers(rate=0.50001)")
+    )
+    struck_by_second_alone = sum(a == PLAIN.text != b for a, b in zip(once, twice, strict=True))
+    assert struck_by_second_alone > 0
+
+
+@pytest.mark.parametrize(("fresh", "same"), [("false", True), ("true", False)])
+def test_a_sticky_defense_gets_the_same_generator_again(fresh: str, same: bool) -> None:
+    chain = defenses_of(f"noise_answers(rate=0.5,fresh={fresh})")
+    assert chain[0].sticky is same
+    runs = [[release(chain, Prompt.of(f"q{i}"), PLAIN, before, "s") for i in range(30)] for before in range(2)]
+    assert (runs[0] == runs[1]) is same
 
 
 # the recorded victim

@@ -33,14 +33,18 @@ def test_numbers_become_signs(summary: str, expected: str) -> None:
     assert redact("numbers", summary).summary == expected
 
 
-@pytest.mark.parametrize("summary", ["a drop of 3.5kg", "10km to go", "so 2x = 8", "the 3rd step", "an area of 5m²", "1e5 grains"])
+@pytest.mark.parametrize(
+    "summary", ["a drop of 3.5kg", "10km to go", "so 2x = 8", "the 3rd step", "an area of 5m²", "1e5 grains"]
+)
 def test_numbers_before_units_are_hidden_too(summary: str) -> None:
     shown = redact("numbers", summary).summary
     assert shown is not None
     assert not any(char in "0123456789" for char in shown)
 
 
-@given(st.lists(st.integers(0, 10**6).map(str) | st.floats(0, 10**6).map("{:.3f}".format) | st.sampled_from(["so", "is", "(", ")."])))
+@given(
+    st.lists(st.integers(0, 10**6).map(str) | st.floats(0, 10**6).map("{:.3f}".format) | st.sampled_from(["so", "is", "(", ")."]))
+)
 def test_no_number_that_stands_alone_is_left(words: list[str]) -> None:
     shown = redact("numbers", " ".join(words)).summary
     assert shown is not None

@@ -247,8 +247,8 @@ def test_the_question_of_a_lesson_is_of_the_lesson_split(pupil: str) -> None:
 
 @pytest.mark.parametrize("pupil", PUPILS)
 def test_no_question_of_another_split_stands_in_a_lesson(pupil: str) -> None:
-    elsewhere = {p.question.text for split in SPLITS for p in TASK.problems(split, 3000)}
-    held = {question for prompt, _ in TASK.lessons(pupil, 3000) for question in asked(prompt.text)}
+    elsewhere = {p.question.text for split in SPLITS for p in TASK.problems(split, 1500)}
+    held = {question for prompt, _ in TASK.lessons(pupil, 1500) for question in asked(prompt.text)}
     assert not held & elsewhere
 
 

@@ -1,0 +1,90 @@
+"""A suite without any shipped model: a recorded victim, a surrogate that is taught first, students made from nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heistbench.bench import HeistError, Prompt
+from heistbench.bench._engine import Sampling
+from heistbench.bench._store import Store
+from heistbench.bench._suite import cells, load_suite
+from heistbench.bench._world import World
+
+RECIPE = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2, "max_length": 256}
+SCRATCH = {
+    "victims": [{"model": "recorded", "name": "archive"}],
+    "surrogate": {
+        "model": "scratch/16x1",
+        "lessons": 16,
+        "recipe": RECIPE,
+        "decoding": {"temperature": 0.0, "max_new_tokens": 8},
+    },
+    "inverter": {"model": "scratch/16x1", "recipe": RECIPE, "decoding": {"max_new_tokens": 8}},
+    "students": [{"model": "scratch/16x1", "recipe": RECIPE, "decoding": {"max_new_tokens": 8}}],
+    "attacks": ["answer_only"],
+    "controls": ["untrained", "true_trace"],
+    "defenses": ["none"],
+    "sizes": {"query": 12, "surrogate": 30, "test": 6},
+}
+
+
+@pytest.fixture
+def world_of(suite_file: Callable, tmp_path: Path) -> Callable[..., World]:
+    def world(**changes: object) -> World:
+        suite = load_suite(str(suite_file(**{**SCRATCH, **changes})))
+        return World(cells(suite)[0], Store(tmp_path / "store"))
+
+    return world
+
+
+def test_a_suite_of_nothing_shipped_runs(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
+    ended = heist("run", suite_file(**SCRATCH), "--out", tmp_path / "out", "--jobs", 1)
+    assert ended.code == 0, ended.err
+    found = {path.parts[-3]: json.loads(path.read_text()) for path in (tmp_path / "out" / "tiny").rglob("seed-0.json")}
+    assert set(found) == {"answer_only", "untrained", "true_trace"}
+    for record in found.values():
+        assert record["arm"]["victim"] == "archive"
+        models = record["provenance"]["models"]
+        assert models["victim"].startswith("recorded")
+        assert models["surrogate"].startswith("taught:")
+        assert models["student before"] == models["inverter"]
+        assert models["student before"].startswith("scratch:")
+        assert record["utility"]["accuracy"] == 1.0  # the data set answers its own questions
+    assert found["true_trace"]["loot"]["whole_traces"] == 1.0
+    assert found["untrained"]["provenance"]["models"]["student after"] == models["student before"]
+
+
+def test_a_scratch_model_is_made_once_a_task(world_of: Callable[..., World]) -> None:
+    assert world_of().resolve("scratch/16x1") == world_of().resolve("scratch/16x1")
+    assert world_of().resolve("scratch/8x1") != world_of().resolve("scratch/16x1")
+
+
+def test_a_surrogate_is_what_it_was_taught(world_of: Callable[..., World]) -> None:
+    plain, taught = (world_of(surrogate={**SCRATCH["surrogate"], "lessons": n}).surrogate for n in (0, 16))
+    other = world_of(surrogate={**SCRATCH["surrogate"], "lessons": 15}).surrogate
+    assert plain.identity.startswith("scratch:")
+    assert len({plain.identity, taught.identity, other.identity}) == 3
+    assert world_of().surrogate == taught
+
+
+def test_surrogate_replies_are_kept(world_of: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = [Prompt.of(p.question.text) for p in world_of().problems("query")[:3]]
+    first = world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4))
+    monkeypatch.setattr("heistbench.bench._world.engine", lambda source: pytest.fail("asked the model again"))
+    assert world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4)) == first
+    assert len(first) == 3
+
+
+def test_splits_are_as_large_as_the_suite_says(world_of: Callable[..., World]) -> None:
+    world = world_of()
+    assert [len(world.problems(split)) for split in ("query", "surrogate", "test")] == [12, 30, 6]
+
+
+@pytest.mark.parametrize("reference", ["scratch/16", "pocket/nobody", "nowhere"])
+def test_an_unknown_model_is_an_error(world_of: Callable[..., World], reference: str) -> None:
+    with pytest.raises(HeistError, match=reference):
+        world_of().resolve(reference)
