@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._registry import suggest
+from heistbench.bench._store import digest, digest_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SHIPPED = Path(__file__).parent.parent / "tasks" / "models"
 """Shipped models lie in `<world>/<name>/`, each with a `card.json`: role, recipe, seed, accuracy and sha256 of its files."""
+_SHIPPED_NAME = re.compile(r"[\w-]+/[\w-]+")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
 
 
@@ -49,7 +50,7 @@ def checkpoint(reference: str) -> Checkpoint:
     Raises HeistError for an unknown reference and for a shipped model whose files do not match their card.
     """
     shipped = SHIPPED / reference
-    if (shipped / "card.json").is_file():
+    if _SHIPPED_NAME.fullmatch(reference) and (shipped / "card.json").is_file():
         return Checkpoint(f"shipped:{reference}:{_verified(shipped)}", str(shipped))
     if (Path(reference) / "config.json").is_file():
         return Checkpoint(f"local:{digest_folder(Path(reference))}", reference)
@@ -63,21 +64,9 @@ def checkpoint(reference: str) -> Checkpoint:
 
 
 def card(reference: str) -> dict[str, Any]:
-    """The card of a shipped model, empty for any other."""
+    """The card of a shipped model, or of a folder that `heist pocket build` made; empty for any other."""
     path = SHIPPED / reference / "card.json"
     return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest_folder(folder: Path) -> str:
-    """sha256 over the names and digests of a folder's files."""
-    lines = [f"{p.relative_to(folder)} {digest(p)}" for p in sorted(folder.rglob("*")) if p.is_file()]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @cache

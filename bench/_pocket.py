@@ -16,12 +16,13 @@ from typing import Any, Protocol, cast
 from heistbench.bench._demos import Demonstration, demonstration_prompt, read_shown
 from heistbench.bench._engine import Sampling, TransformersEngine
 from heistbench.bench._inversion import inversion_prompt
-from heistbench.bench._models import Checkpoint, digest
+from heistbench.bench._models import Checkpoint
 from heistbench.bench._nouns import Prompt, Verdict
 from heistbench.bench._plugins import Task
 from heistbench.bench._registry import registry
 from heistbench.bench._scratch import random_llama, word_tokenizer
 from heistbench.bench._sft import Example, Recipe, train
+from heistbench.bench._store import digest
 from heistbench.bench._text import split_reply
 
 HIDDEN = 64

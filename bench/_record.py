@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._nouns import Verdict
-from heistbench.bench._store import write_json
+from heistbench.bench._store import hash_of, write_json
 
 SCHEMA = 1
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -72,7 +72,7 @@ class Arm(Strict):
 
 
 class Exam(Strict):
-    """Verdicts a question, in the fixed order of the test split; every question counts in the denominator."""
+    """The verdict of each question, by its id; every question counts in the denominator."""
 
     accuracy: Share
     n: Natural
@@ -188,8 +188,13 @@ class Record(Strict):
 
 
 def slug(text: str) -> str:
-    """Text as one file name: letters, digits and `._=+,()-` stay, all else becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9._=+,()-]", "-", text).strip(".") or "-"
+    """Text as one file name: letters, digits and `._=+,()-` stay and a slash becomes a dash.
+
+    Whatever else it holds becomes dashes too, and a hash is added so that no two texts share a name.
+    """
+    plain = text.replace("/", "-")
+    name = re.sub(r"[^A-Za-z0-9._=+,()-]", "-", plain).strip(".") or "-"
+    return name if name == plain else f"{name}-{hash_of(text)[:8]}"
 
 
 def write_record(folder: Path, record: Record) -> Path:

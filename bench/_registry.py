@@ -129,7 +129,7 @@ def identity(plugin: Plugin) -> dict[str, Any]:
 
 def spec_of(plugin: Plugin) -> str:
     """The shortest text that builds this plugin again: defaults are left out."""
-    changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != default_of(f)}
+    changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != default_of(f, missing=...)}
     inside = ",".join(f"{name}={_written(value)}" for name, value in changed.items())
     return f"{plugin.info.name}({inside})" if inside else plugin.info.name
 

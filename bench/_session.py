@@ -110,6 +110,8 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
     for name in names:
         if name not in PUPILS:
             raise HeistError(f"unknown pocket model {name!r}{suggest(name, PUPILS)}")
+    if scale != 1 and out is None:
+        raise HeistError("--scale needs --out: a model taught less must not replace the shipped one")
     hush()
     console, folder = Console(), _writable(out or SHIPPED / "pocket")
     for name in names or PUPILS:
@@ -125,8 +127,10 @@ def _publish(console: Console, suite: Suite, records: list[Record], folder: Path
     from heistbench.leaderboard.page import render
     from heistbench.leaderboard.show import tables
 
-    for record in records:
-        write_record(folder / "results", record)
+    written = {write_record(folder / "results", record) for record in records}
+    for path in (folder / "results").rglob("seed-*.json"):
+        if path not in written:  # of another run of this suite; the store still holds it
+            path.unlink()
     board = build(records)
     write_text(folder / "board.json", board.to_json())
     write_text(folder / "board.html", render(board, suite.name))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from heistbench.bench._errors import Busy, HeistError
-from heistbench.bench._models import digest
 
 FORMAT = 1
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
@@ -111,6 +110,18 @@ def read_lines(path: Path) -> list[Any]:
 def hash_of(value: Any) -> str:
     """sha256 of a value's canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_folder(folder: Path) -> str:
+    """sha256 over the names and digests of a folder's files."""
+    lines = [f"{p.relative_to(folder)} {digest(p)}" for p in sorted(folder.rglob("*")) if p.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -196,7 +196,12 @@ def _what(error: Any) -> str:
 
 def check(suite: Suite) -> Suite:
     """Build every plugin the suite names once, so that a wrong name costs no work. Returns it unchanged."""
-    named: dict[str, list[str]] = {"defense": [_spelt(spec) for spec in suite.defenses], "seed": list(map(str, suite.seeds))}
+    named = {
+        "victim": [victim.label for victim in suite.victims],
+        "student": [student.model for student in suite.students],
+        "defense": [_spelt(spec) for spec in suite.defenses],
+        "seed": list(map(str, suite.seeds)),
+    }
     for kind, specs in (("attack", suite.attacks), ("attack", suite.controls), ("task", suite.tasks)):
         for spec in specs:
             plugin = registry.build(kind, spec)  # type: ignore[arg-type]

@@ -112,9 +112,6 @@ def test_a_folder_is_identified_by_its_content_and_not_by_its_place(tmp_path: Pa
     assert checkpoint(str(tmp_path / "b")).identity != first.identity
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG: a folder with a card.json, such as `heist pocket build --out` makes, is taken for shipped"
-)
 def test_a_built_model_can_be_used_from_its_folder(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "base")
     assert checkpoint(str(tmp_path / "base")).identity.startswith("local:")

@@ -232,9 +232,6 @@ def test_no_record_is_written_outside_its_folder(raw: dict[str, Any], tmp_path: 
     assert read_records(tmp_path) == [record]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG: specs that differ in what a slug drops share a path; the later record replaces the earlier"
-)
 def test_other_specs_are_other_paths(raw: dict[str, Any]) -> None:
     specs = ["mine(sep=|)", "mine(sep=/)"]
     paths = {Record.model_validate(changed(raw, "arm.attack.spec", spec)).path() for spec in specs}

@@ -57,10 +57,9 @@ def test_controls_meet_no_defense_and_attacks_meet_each(suite_file: Callable) ->
 
 
 def test_tasks_victims_and_students_multiply(suite_file: Callable) -> None:
-    student = {"model": "pocket/base", "recipe": {"epochs": 2}}
     victims = [{"model": "pocket/victim-1"}, {"model": "pocket/victim-2"}]
-    path = suite_file(victims=victims, students=[{"model": "pocket/base"}, student, {"model": "pocket/surrogate"}])
-    assert len(cells(load_suite(str(path)))) == 2 * 3 * 20
+    path = suite_file(victims=victims, students=[{"model": "pocket/base"}, {"model": "pocket/surrogate"}])
+    assert len(cells(load_suite(str(path)))) == 2 * 2 * 20
 
 
 @pytest.mark.parametrize(
@@ -196,7 +195,6 @@ def test_what_is_named_twice_is_an_error(suite_file: Callable, changes: dict[str
         load_suite(str(suite_file(**changes)))
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: victims or students named twice are computed, and fail when the board is built")
 @pytest.mark.parametrize(
     "changes",
     [
