@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -116,6 +117,9 @@ def main() -> None:
     except (HeistError, CycloptsError) as error:
         print(f"heist: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read our output has had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("heist: stopped; the same command continues from here", file=sys.stderr)
         sys.exit(130)

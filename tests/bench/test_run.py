@@ -198,13 +198,13 @@ def test_an_adaptive_inverter_is_another_one(
     tiny_copy, suite_file: Callable, heist: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as if on a terminal: with bars
-    inverters = len(artifacts(tiny_copy.out, "inverter"))
+    before, inverters = results(tiny_copy.out), len(artifacts(tiny_copy.out, "inverter"))
     suite = suite_file(attacks=["trace_inversion(adaptive=true)"], controls=["untrained"], defenses=["none", "noise_answers"])
     ended = heist("run", suite, "--out", tiny_copy.out, "--jobs", 1)
     assert ended.code == 0, ended.err
     assert "done: " not in ended.err
     assert len(artifacts(tiny_copy.out, "inverter")) == inverters + 1  # undefended, what it rehearses is what it gets
-    found = results(tiny_copy.out)
+    found = before | results(tiny_copy.out)
     for defense, same in (("none", True), ("noise_answers", False)):
         plain, adaptive = (of(found, f"trace_inversion{how}", defense) for how in ("", "(adaptive=true)"))
         assert (plain["loot"]["sha256"] == adaptive["loot"]["sha256"]) is same
