@@ -49,8 +49,10 @@ def split_reply(text: str, prompt_text: str = "") -> Parts:
 def encode(tokenizer: PreTrainedTokenizerBase, prompt_text: str, completion: str) -> tuple[list[int], list[int]]:
     """Token ids of prompt and completion with the end token, and labels in which the prompt is masked with -100.
 
-    Both parts are tokenized apart, so the ids of the prompt are the very ids an examination starts from.
+    Both parts are tokenized apart, so the ids of the prompt are the very ids an examination starts from. A completion does
+    not open the thinking again where the prompt's template has opened it.
     """
+    completion = completion.removeprefix(OPEN) if _opened(prompt_text) else completion
     head: list[int] = tokenizer(prompt_text, add_special_tokens=False)["input_ids"]
     tail: list[int] = [*tokenizer(completion, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     return head + tail, [-100] * len(head) + tail

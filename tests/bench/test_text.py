@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from heistbench.bench import Parts, Prompt, render_reply, split_reply
 from heistbench.bench._engine import engine_for
 from heistbench.bench._models import SHIPPED
+from heistbench.bench._scratch import word_tokenizer
 from heistbench.bench._text import CLOSE, OPEN, encode, render_prompt
 
 OPENED = f"user: why?\nassistant: {OPEN}\n"
@@ -138,3 +139,11 @@ def test_training_and_examination_start_from_the_same_ids(monkeypatch: pytest.Mo
     for prompt in prompts:
         ids, labels = encode(engine.tokenizer, engine.render(prompt), render_reply("t", "7"))
         assert ids[: labels.count(-100)] in seen
+
+
+def test_training_text_opens_the_thinking_once_where_the_template_opens_it() -> None:
+    tokenizer = word_tokenizer({"q", "t", "7"})
+    once, _ = encode(tokenizer, f"<user> q <assistant> {OPEN}", render_reply("t", "7"))
+    plain, _ = encode(tokenizer, "<user> q <assistant>", render_reply("t", "7"))
+    assert once == plain
+    assert tokenizer.decode(once).count(OPEN) == 1
