@@ -1,5 +1,6 @@
 """The harness's public API: all that a plugin author imports."""
 
+from heistbench.bench._data import DataFile
 from heistbench.bench._demos import WRAPPERS, Demonstration, Wrapper, demonstration_prompt, read_shown, show
 from heistbench.bench._errors import BudgetExceeded, HeistError
 from heistbench.bench._inversion import inversion_prompt, invert
@@ -28,6 +29,7 @@ __all__ = [
     "Attack",
     "Bill",
     "BudgetExceeded",
+    "DataFile",
     "Defense",
     "Demonstration",
     "Exposure",

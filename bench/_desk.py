@@ -53,7 +53,8 @@ class HarnessDesk:
         """Replies of the attacker's own model, kept in the store."""
         settings = self._world.suite.surrogate
         changes = {} if temperature is None else {"temperature": temperature}
-        replies = self._world.surrogate_replies(prompts, settings.decoding.sampling(**changes))
+        sampling = settings.decoding.sampling(self._world.cell.seed, **changes)
+        replies = self._world.surrogate_replies(prompts, sampling)
         self.bill += Bill(attacker_tokens_generated=sum(reply.usage.completion for reply in replies))
         return replies
 
@@ -64,7 +65,7 @@ class HarnessDesk:
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str:
         """Train the suite's inverter model on the attacker's rows; returns the name `generate` knows it by."""
         settings = self._world.suite.inverter
-        base, seed = self._world.resolve(settings.model), 0
+        base, seed = self._world.resolve(settings.model), self._world.cell.seed
         spec = {"base": base.identity, "recipe": settings.recipe, "examples": hash_of(examples), "seed": seed}
         total = settings.recipe.steps(len(examples))
 
@@ -80,7 +81,7 @@ class HarnessDesk:
 
     def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
         """Completions of a model that `fine_tune` made."""
-        source, sampling = self._models[model], self._world.suite.inverter.decoding.sampling()
+        source, sampling = self._models[model], self._world.suite.inverter.decoding.sampling(self._world.cell.seed)
         folder = self._world.store.once(
             "inverted",
             {"model": source.identity, "sampling": sampling, "prompts": hash_of(prompts)},

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heistbench.bench._data import SETTING
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record, read_records, write_record
 from heistbench.bench._run import Note, Plan, plan, run
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
-DATA = "HEIST_DATA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def run_suite(reference: str, options: Options) -> None:
     if options.data is not None:
         if not options.data.is_dir():
             raise HeistError(f"--data {options.data}: no such folder")
-        os.environ[DATA] = str(options.data.resolve())
+        os.environ[SETTING] = str(options.data.resolve())
     suite, jobs = customised(load_suite(reference), options), (os.cpu_count() or 1) if options.jobs is None else options.jobs
     if jobs < 1:
         raise HeistError(f"--jobs {jobs}: expected at least 1")

@@ -46,7 +46,11 @@ class Theft:
 
 
 def collect(world: World, progress: Progress = quietly) -> Theft:
-    """Run the attack on the victim behind the defense. One theft serves all training seeds of a cell."""
+    """Run the attack on the victim behind the defense.
+
+    The cell's seed is the attacker's luck: its samples, its demonstrations, its inverter's training. The victim's luck is
+    not in it: what it replied once to a prompt is paid for and kept.
+    """
     cell = world.cell
     attack, defenses, questions = cell.build_attack(), cell.build_defenses(), [p.question for p in world.problems("query")]
     spec = {
@@ -58,11 +62,12 @@ def collect(world: World, progress: Progress = quietly) -> Theft:
         "questions": hash_of(questions),
         "own questions": hash_of([p.question.id for p in world.problems("surrogate")]),
         "budget": len(questions),
+        "seed": cell.seed,
     }
 
     def build(path: Path) -> None:
         desk = HarnessDesk(world, defenses, budget=len(questions), progress=progress)
-        rng = Random(canonical(spec["attack"]))
+        rng = Random(canonical([spec["attack"], cell.seed]))
         with attacker(desk, rng, attack.info.privileged) as (target, kit):
             rows = attack.steal(target, questions, kit)
         write_lines(path / "loot.jsonl", _checked(rows, [q.id for q in questions], attack.info.name))

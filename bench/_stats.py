@@ -1,7 +1,7 @@
-"""Statistics of 0/1 results, several training seeds an arm: intervals, paired differences, Holm.
+"""Statistics of 0/1 results, several seeds an arm: intervals, paired differences, Holm.
 
 An arm is a matrix of shape (seeds, questions), 1.0 where the student was right. Two arms are compared on the same
-questions, in the same order; their training seeds are not paired. numpy and scipy are imported where they are needed:
+questions, in the same order; their seeds are not paired. numpy and scipy are imported where they are needed:
 `heist --help` must not wait for them.
 """
 
@@ -71,7 +71,7 @@ def arm_interval(matrix: Matrix, confidence: float = CONFIDENCE) -> Interval:
 def paired_difference(new: Matrix, base: Matrix, confidence: float = CONFIDENCE) -> Difference:
     """`new` minus `base`, of shapes (seeds, questions) and (seeds', questions), the same questions in the same order.
 
-    Interval: percentiles of a two-way bootstrap; each replicate draws questions once for both arms and training seeds
+    Interval: percentiles of a two-way bootstrap; each replicate draws questions once for both arms and seeds
     within each arm (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics; for few seeds see `_replicates`).
     One seed in an arm shows no spread over seeds: the interval covers questions alone there. p: see `sign_flip_p`.
     Raises ValueError for different questions or none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -35,9 +35,10 @@ class Decoding(Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_new_tokens: Count = 512
 
-    def sampling(self, **changes: Any) -> Sampling:
-        """As the engines take it."""
-        return Sampling(**{**self.model_dump(), **changes})
+    def sampling(self, seed: int = 0, **changes: Any) -> Sampling:
+        """As the engines take it. Greedy decoding has no use for a seed, and is the same for all of them."""
+        settings = Sampling(**{**self.model_dump(), **changes}, seed=seed)
+        return settings if settings.temperature else replace(settings, seed=0)
 
 
 class Victim(Strict):

@@ -1,7 +1,7 @@
 """One function that renders a reply and one that splits it, used by victim, student, inverter and overlap alike.
 
-A reply is `<think>` trace `</think>` answer. Where a chat template opens the thinking itself, the reply starts inside it;
-both functions look at the rendered prompt to know. Thinking that never closes holds no answer: it is truncated, and is
+A reply is `<think>` trace `</think>` answer. Where a chat template opens the thinking itself, the reply starts inside:
+`encode` and `split_reply` look at the rendered prompt to know. Thinking that never closes holds no answer: it is truncated, and is
 never searched for one.
 """
 
@@ -30,10 +30,9 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
-def render_reply(trace: str | None, answer: str, prompt_text: str = "") -> str:
+def render_reply(trace: str | None, answer: str) -> str:
     """The reply a student learns. Every arm has the same format: no trace leaves the thinking empty, not absent."""
-    body = f"\n{trace or ''}\n{CLOSE}\n\n{answer}"
-    return body if _opened(prompt_text) else OPEN + body
+    return f"{OPEN}\n{trace or ''}\n{CLOSE}\n\n{answer}"
 
 
 def split_reply(text: str, prompt_text: str = "") -> Parts:

@@ -38,10 +38,10 @@ def run(
     victim: Annotated[
         list[str] | None, Parameter(help="Victims instead of the suite's: shipped, folder, org/name@commit.")
     ] = None,
-    seeds: Annotated[str | None, Parameter(help="Training seeds, such as 0,1,2.")] = None,
+    seeds: Annotated[str | None, Parameter(help="Seeds of theft and training, such as 0,1,2.")] = None,
     out: Annotated[Path, Parameter(help="Where the store, the results and the page go.")] = Path("out"),
     jobs: Annotated[int | None, Parameter(help="Worker processes, one thread each; default: one a core.")] = None,
-    data: Annotated[Path | None, Parameter(help="Folder with the data sets; else HEIST_DATA, else the hub.")] = None,
+    data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="Say what would run, and stop.")] = False,
     plugin: Plugins = None,
 ) -> None:

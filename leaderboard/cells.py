@@ -1,4 +1,4 @@
-"""Cells: the records of one arm, pooled over training seeds."""
+"""Cells: the records of one arm, pooled over seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["steals", "tie", "worse", "does not discriminate", "unranked"]
 RANKED_SEEDS = 3
-"""Fewer training seeds than this are shown and not ranked."""
+"""Fewer seeds than this are shown and not ranked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ MEANINGS: dict[Outcome, str] = {
     "tie": "no difference shown",
     "worse": "gain below zero, by the same two rules",
     "does not discriminate": "the same attack gains nothing undefended either: no credit to the defense",
-    "unranked": f"fewer than {RANKED_SEEDS} training seeds, here or in the control: no verdict",
+    "unranked": f"fewer than {RANKED_SEEDS} seeds, here or in the control: no verdict",
 }
 UNRANKED = f"unranked: fewer than {RANKED_SEEDS} seeds"
 POCKET = (
@@ -26,14 +26,13 @@ POCKET = (
 )
 READING = (
     "Each number is the accuracy of a student trained on what one attack carried off through one defense; the 95% interval "
-    "beside it covers questions and, from two seeds on, training seeds.",
+    "beside it covers questions and, from two seeds on, the luck of theft and training.",
     "Gain is that accuracy minus that of the best control that never queried the victim, on the same questions: it is what the "
     "victim gave away, not what the student could have learnt without it.",
     "A tie means that the data show no difference; it does not show that there is none.",
     "Where an attack gains nothing even undefended, the cells to its right do not discriminate: no defense gets credit for "
     "stopping it.",
-    f"Cells with fewer than {RANKED_SEEDS} training seeds are unranked: another seed may change them by more than their interval "
-    "says.",
+    f"Cells with fewer than {RANKED_SEEDS} seeds are unranked: another seed may change them by more than their interval says.",
     "A defense is worth its worst case, the attack that teaches the student most, and anyone can lower it with a stronger "
     "attack; what an honest user still gets stands below it.",
     "Overlap says how much stolen traces resemble the victim's: read it between its floors (another question's trace, the "
@@ -93,7 +92,7 @@ def protocol(panel: Panel) -> list[str]:
     cells = all_cells(panel)
     seeds = sorted({len(cell.seeds) for cell in cells})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    unit = "training seed" if seeds == [1] else "training seeds"
+    unit = "seed" if seeds == [1] else "seeds"
     lines = [f"{panel.n} questions, {many} {unit} a cell; intervals are 95%"]
     over = f"gain: over {panel.baseline}, the best control that never queried the victim"
     lines.append(over if panel.baseline else "no gain: no control that never queried the victim was run")

@@ -11,15 +11,22 @@ stories begin, so no question is in two of them; the examined ones are the offic
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import ClassVar, NamedTuple
 
-from heistbench.bench import HeistError, Problem, Question, Split, Task, TraceCheck, Verdict, question_id, task
+from heistbench.bench import DataFile, HeistError, Problem, Question, Split, Task, TraceCheck, Verdict, question_id, task
 
+TYPES = (
+    "single-supporting-fact", "two-supporting-facts", "three-supporting-facts", "two-arg-relations", "three-arg-relations",
+    "yes-no-questions", "counting", "lists-sets", "simple-negation", "indefinite-knowledge", "basic-coreference", "conjunction",
+    "compound-coreference", "time-reasoning", "basic-deduction", "basic-induction", "positional-reasoning", "size-reasoning",
+    "path-finding", "agents-motivations",
+)  # fmt: skip
+ARCHIVE = "https://raw.githubusercontent.com/siddk/entity-network/b18fbb7c749e98192a77132af9e537e399ac24c7/tasks/en-10k"
+"""A copy of the official archive, whose own address is gone, at a fixed commit."""
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
 """Which hundredths of the hashes of story beginnings in the official training file belong to which split."""
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
@@ -34,16 +41,16 @@ class Asked(NamedTuple):
 
 @task("babi", version="1-A", paper="arXiv:1502.05698")
 class Babi(Task):
-    """Type `number` of the 20, from the `en-10k` files of the official archive (tasks_1-20_v1-2) in `babi/en-10k/`."""
+    """Type `number` of the 20, from the `en-10k` files of release 1.2 (10,000 training questions)."""
 
     number: int = 12
     licence: ClassVar[str] = "CC BY 3.0"
 
     def problems(self, split: Split, n: int) -> list[Problem]:
-        tests = {a.problem.question.id: a.problem for a in _read(_file(self.number, "test"))}
+        tests = {a.problem.question.id: a.problem for a in _read(_file(self.number, "test").locate())}
         found = tests
         if split != "test":
-            rows = [a.problem for a in _read(_file(self.number, "train")) if _hundredth(a.beginning) in _SHARES[split]]
+            rows = [a.problem for a in _read(_file(self.number, "train").locate()) if _hundredth(a.beginning) in _SHARES[split]]
             found = {p.question.id: p for p in rows if p.question.id not in tests}
         if len(found) < n:
             raise HeistError(f"babi({self.number}): split {split} has {len(found)} questions, {n} were asked for")
@@ -51,8 +58,7 @@ class Babi(Task):
         return sorted(found.values(), key=lambda p: p.question.id)[:n]
 
     def data_digest(self) -> str:
-        files = [_file(self.number, part).read_bytes() for part in ("train", "test")]
-        return hashlib.sha256(b"\0".join(files)).hexdigest()
+        return " ".join(_file(self.number, part).digest() for part in ("train", "test"))
 
     def grade(self, problem: Problem, answer: str) -> Verdict:
         """Right for the gold words alone, whatever their case and spacing; an empty answer is unparsable."""
@@ -82,15 +88,11 @@ class Babi(Task):
         return TraceCheck(sum(a == b for a, b in zip(expected, found, strict=False)), max(len(expected), len(found)))
 
 
-def _file(number: int, part: str) -> Path:
-    folder = Path(os.environ.get("HEIST_DATA", "data")) / "babi" / "en-10k"
-    found = sorted(folder.glob(f"qa{number}_*_{part}.txt"))
-    if not found:
-        raise HeistError(
-            f"no bAbI file {folder}/qa{number}_*_{part}.txt; unpack the official archive tasks_1-20_v1-2 there and name its "
-            "parent with --data DIR or HEIST_DATA"
-        )
-    return found[0]
+def _file(number: int, part: str) -> DataFile:
+    if not 1 <= number <= len(TYPES):
+        raise HeistError(f"babi: number {number}: expected 1 to {len(TYPES)}")
+    name = f"qa{number}_{TYPES[number - 1]}_{part}.txt"
+    return DataFile(f"babi/en-10k/{name}", f"{ARCHIVE}/{name}")
 
 
 @cache

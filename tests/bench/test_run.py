@@ -178,20 +178,26 @@ def test_a_new_defense_computes_its_own_cells_only(tiny_copy, heist: Callable) -
     assert noised["utility"]["accuracy"] == 0.0
 
 
-def test_a_new_seed_steals_nothing_new(tiny_copy, suite_file: Callable, heist: Callable) -> None:
-    thefts = len(artifacts(tiny_copy.out, "collect"))
-    suite = suite_file(attacks=["answer_only"], controls=["untrained"], defenses=["none"])
+def test_a_new_seed_is_a_new_theft_from_the_same_replies(tiny_copy, suite_file: Callable, heist: Callable) -> None:
+    kinds = ("collect", "inverter", "replies")
+    before = {kind: len(artifacts(tiny_copy.out, kind)) for kind in kinds}
+    suite = suite_file(attacks=["answer_only", "trace_inversion"], controls=["untrained"], defenses=["none"])
     ended = heist("run", suite, "--out", tiny_copy.out, "--seeds", "0,1", "--jobs", 1)
-    assert "4 cells, 2 to compute" in ended.out
-    assert len(artifacts(tiny_copy.out, "collect")) == thefts
-    found = [
-        r
-        for r in results(tiny_copy.out).values()
-        if r["arm"]["attack"]["spec"] == "answer_only" and r["arm"]["defense"] == "none"
-    ]
-    assert {r["arm"]["seed"] for r in found} == {0, 1}
-    assert len({r["loot"]["sha256"] for r in found}) == 1
-    assert len({r["provenance"]["models"]["student after"] for r in found}) == 2
+    assert "6 cells, 3 to compute" in ended.out
+    # Three thefts more, one inverter trained anew, and the victim was asked nothing again.
+    assert {kind: len(artifacts(tiny_copy.out, kind)) - before[kind] for kind in kinds} == {
+        "collect": 3, "inverter": 1, "replies": 0,
+    }  # fmt: skip
+    found = results(tiny_copy.out).values()
+
+    def records(attack: str) -> list[dict[str, Any]]:
+        return [r for r in found if r["arm"]["attack"]["spec"] == attack and r["arm"]["defense"] == "none"]
+
+    answers, inversions = records("answer_only"), records("trace_inversion")
+    assert {r["arm"]["seed"] for r in answers} == {r["arm"]["seed"] for r in inversions} == {0, 1}
+    assert len({r["loot"]["sha256"] for r in answers}) == 1
+    assert len({r["provenance"]["models"]["student after"] for r in answers}) == 2
+    assert len({r["loot"]["sha256"] for r in inversions}) == 2
 
 
 def test_an_adaptive_inverter_is_another_one(

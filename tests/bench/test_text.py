@@ -47,22 +47,23 @@ def tokenizer(request: pytest.FixtureRequest):
     return request.getfixturevalue(request.param)
 
 
+def generated(trace: str | None, answer: str, prompt_text: str) -> str:
+    """A reply as it comes after the prompt: without the opening tag where the template has it."""
+    reply = render_reply(trace, answer)
+    return reply.removeprefix(OPEN) if prompt_text == OPENED else reply
+
+
 @given(untagged, untagged, prompt_texts)
 def test_split_undoes_render(trace: str, answer: str, prompt_text: str) -> None:
-    reply = render_reply(trace, answer, prompt_text)
+    reply = generated(trace, answer, prompt_text)
     assert split_reply(reply, prompt_text) == Parts(trace.strip(), answer.strip())
 
 
 @given(untagged, prompt_texts)
 def test_no_trace_leaves_the_thinking_empty_and_not_absent(answer: str, prompt_text: str) -> None:
-    reply = render_reply(None, answer, prompt_text)
+    reply = generated(None, answer, prompt_text)
     assert CLOSE in reply
     assert split_reply(reply, prompt_text) == Parts("", answer.strip())
-
-
-def test_a_template_that_opens_the_thinking_is_not_opened_twice() -> None:
-    assert (OPENED + render_reply("3 is 3", "3", OPENED)).count(OPEN) == 1
-    assert render_reply("3 is 3", "3", "assistant:").count(OPEN) == 1
 
 
 @given(untagged, prompt_texts)
@@ -87,7 +88,7 @@ def test_a_reply_without_thinking_is_all_answer(answer: str) -> None:
 @given(untagged, untagged, prompt_texts)
 def test_later_closing_tags_belong_to_the_answer(trace: str, answer: str, prompt_text: str) -> None:
     answer = f"write {CLOSE} after {answer} and {CLOSE} again"
-    assert split_reply(render_reply(trace, answer, prompt_text), prompt_text) == Parts(trace.strip(), answer)
+    assert split_reply(generated(trace, answer, prompt_text), prompt_text) == Parts(trace.strip(), answer)
 
 
 @given(st.lists(st.sampled_from([OPEN, CLOSE, " ", "\n", "7", "x"]), max_size=12).map("".join), prompt_texts)
@@ -103,7 +104,7 @@ def test_a_closing_tag_is_what_makes_an_answer_after_thinking(text: str, prompt_
 
 def test_the_mask_covers_the_prompt_and_nothing_else(tokenizer) -> None:
     prompt_text = render_prompt(tokenizer, Prompt.of("start 3 ; s1 plus 4"))
-    reply = render_reply("s1 3 plus 4 is 7", "7", prompt_text)
+    reply = render_reply("s1 3 plus 4 is 7", "7")
     ids, labels = encode(tokenizer, prompt_text, reply)
     masked = labels.count(-100)
     assert len(ids) == len(labels)
@@ -116,7 +117,7 @@ def test_the_mask_covers_the_prompt_and_nothing_else(tokenizer) -> None:
 def test_the_target_holds_the_whole_stolen_trace(tokenizer) -> None:
     prompt_text = render_prompt(tokenizer, Prompt.of("start 3 ; s1 plus 4 ; s2 star 9"))
     trace = "s1 3 plus 4 is 7 ; s2 7 star 9 is 2"
-    _, labels = encode(tokenizer, prompt_text, render_reply(trace, "2", prompt_text))
+    _, labels = encode(tokenizer, prompt_text, render_reply(trace, "2"))
     target = tokenizer.decode([token for token in labels if token != -100])
     assert split_reply(target.removesuffix(tokenizer.eos_token), prompt_text) == Parts(trace, "2")
     assert target.endswith(tokenizer.eos_token)
@@ -124,7 +125,7 @@ def test_the_target_holds_the_whole_stolen_trace(tokenizer) -> None:
 
 @pytest.mark.parametrize("trace", ["é ≠ 数 🙂", "a\n\n b", "<eos", r"\frac{1}{2}"])
 def test_a_byte_level_target_keeps_any_text(bpe_tokenizer, trace: str) -> None:
-    _, labels = encode(bpe_tokenizer, OPENED, render_reply(trace, "7", OPENED))
+    _, labels = encode(bpe_tokenizer, OPENED, render_reply(trace, "7"))
     target = bpe_tokenizer.decode([token for token in labels if token != -100], clean_up_tokenization_spaces=False)
     assert split_reply(target.removesuffix("<eos>"), OPENED) == Parts(trace, "7")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Problem, Question, Verdict
 from heistbench.bench._registry import registry
-from heistbench.tasks.babi import Babi
+from heistbench.tasks.babi import TYPES, Babi
 
 PEOPLE, PLACES = ("Mary", "John", "Daniel", "Sandra"), ("office", "garden", "kitchen", "hallway", "bathroom")
 GRADED = Problem(Question("q", "mary went to the red room . where is mary ?"), "red room", "mary went to the red room")
@@ -38,8 +38,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
     def write(train: str, test: str = "", number: int = 1) -> Path:
         folder = tmp_path / "babi" / "en-10k"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"qa{number}_made-up_train.txt").write_text(train)
-        (folder / f"qa{number}_made-up_test.txt").write_text(test)
+        (folder / f"qa{number}_{TYPES[number - 1]}_train.txt").write_text(train)
+        (folder / f"qa{number}_{TYPES[number - 1]}_test.txt").write_text(test)
         monkeypatch.setenv("HEIST_DATA", str(tmp_path))
         return folder
 
@@ -186,14 +186,14 @@ def test_the_digest_hangs_on_both_files(data: Callable[..., Path]) -> None:
 @pytest.mark.parametrize("split", ["test", "query"])
 def test_a_missing_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str) -> None:
     monkeypatch.setenv("HEIST_DATA", str(tmp_path))
-    with pytest.raises(HeistError, match=r"no bAbI file .*qa12_\*_(test|train)\.txt.*--data DIR"):
+    with pytest.raises(HeistError, match=r"^babi/en-10k/qa12_conjunction_(test|train)\.txt is not in .*--data DIR"):
         Babi().problems(split, 1)
 
 
 @pytest.mark.parametrize("line", ["Mary went.", "x Mary went.", "7"])
 def test_a_line_that_is_none_of_the_formats_is_named(data: Callable[..., Path], line: str) -> None:
     data(EXAMPLE, EXAMPLE + line + "\n")
-    with pytest.raises(HeistError, match=r"qa1_made-up_test\.txt, line 6"):
+    with pytest.raises(HeistError, match=r"qa1_single-supporting-fact_test\.txt, line 6"):
         Babi(1).problems("test", 1)
 
 
@@ -204,9 +204,11 @@ def test_a_line_that_is_none_of_the_formats_is_named(data: Callable[..., Path], 
 )
 def test_a_file_that_breaks_the_format_is_named(data: Callable[..., Path], text: str) -> None:
     data(EXAMPLE, text)
-    with pytest.raises(HeistError, match=r"qa1_made-up_test\.txt, line 1"):
+    with pytest.raises(HeistError, match=r"qa1_single-supporting-fact_test\.txt, line 1"):
         Babi(1).problems("test", 1)
 
 
 def test_the_number_is_a_parameter() -> None:
     assert registry.build("task", "babi(number=3)") == Babi(3)
+    with pytest.raises(HeistError, match="number 21: expected 1 to 20"):
+        Babi(21).data_digest()
