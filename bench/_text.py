@@ -1,8 +1,8 @@
 """One function that renders a reply and one that splits it, used by victim, student, inverter and overlap alike.
 
-A reply is `<think>` trace `</think>` answer. Where a chat template opens the thinking itself, the reply starts inside:
-`encode` and `split_reply` look at the rendered prompt to know. Thinking that never closes holds no answer: it is truncated, and is
-never searched for one.
+A reply is `<think>` trace `</think>` answer. Where a chat template opens the thinking itself, the reply starts inside it:
+`encode` and `split_reply` look at the rendered prompt to know. Thinking that never closes holds no answer: it is truncated,
+and is never searched for one.
 """
 
 from __future__ import annotations
