@@ -42,7 +42,7 @@ class TrueTrace(Attack):
         return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True) if r.text]
 
 
-@attack("wrong_trace", version="1-A", paper="arXiv:2502.07374", threat="none", control=True, privileged=True)
+@attack("wrong_trace", version="2-A", paper="arXiv:2505.13792", threat="none", control=True, privileged=True)
 class WrongTrace(Attack):
     """Wrong steps before right answers: what the form of a trace is worth without its content."""
 

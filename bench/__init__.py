@@ -1,5 +1,6 @@
 """The harness's public API: all that a plugin author imports."""
 
+from heistbench.bench._choice import read_options
 from heistbench.bench._data import DataFile
 from heistbench.bench._demos import WRAPPERS, Demonstration, Wrapper, demonstration_prompt, read_shown, show
 from heistbench.bench._errors import BudgetExceeded, HeistError
@@ -7,6 +8,7 @@ from heistbench.bench._inversion import inversion_prompt, invert
 from heistbench.bench._nouns import (
     Bill,
     Exposure,
+    Grade,
     Message,
     Problem,
     Prompt,
@@ -20,7 +22,11 @@ from heistbench.bench._nouns import (
     Verdict,
     question_id,
 )
+from heistbench.bench._number import read_number
+from heistbench.bench._openbook import OpenBook, ask, read_trace, tidy, write_trace
 from heistbench.bench._plugins import Attack, Defense, Task, attack, defense, task
+from heistbench.bench._qascore import answer_scores, bleu, final_answer, graded, list_scores, readings, rouge_l
+from heistbench.bench._splits import first, hundredth
 from heistbench.bench._text import Parts, render_reply, split_reply
 from heistbench.bench._wall import Kit, Target, Truth
 
@@ -33,9 +39,11 @@ __all__ = [
     "Defense",
     "Demonstration",
     "Exposure",
+    "Grade",
     "HeistError",
     "Kit",
     "Message",
+    "OpenBook",
     "Parts",
     "Problem",
     "Prompt",
@@ -51,15 +59,30 @@ __all__ = [
     "Usage",
     "Verdict",
     "Wrapper",
+    "answer_scores",
+    "ask",
     "attack",
+    "bleu",
     "defense",
     "demonstration_prompt",
+    "final_answer",
+    "first",
+    "graded",
+    "hundredth",
     "inversion_prompt",
     "invert",
+    "list_scores",
     "question_id",
+    "read_number",
+    "read_options",
     "read_shown",
+    "read_trace",
+    "readings",
     "render_reply",
+    "rouge_l",
     "show",
     "split_reply",
     "task",
+    "tidy",
+    "write_trace",
 ]

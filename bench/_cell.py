@@ -46,11 +46,12 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
         "defenses": [identity(d) for d in cell.build_defenses()],
         "task": identity(cell.build_task()),
         "data": cell.build_task().data_digest(),
+        "exam": [identity(cell.build_exam()), cell.build_exam().data_digest()],
         "victim": [cell.victim.called, model(cell.victim.model), cell.victim.decoding.model_dump()],
-        "surrogate": [model(suite.surrogate.model), suite.surrogate.model_dump(exclude={"model"})],
-        "inverter": [model(suite.inverter.model), suite.inverter.model_dump(exclude={"model"})],
+        "surrogate": suite.surrogate and [model(suite.surrogate.model), suite.surrogate.model_dump(exclude={"model"})],
+        "inverter": suite.inverter and [model(suite.inverter.model), suite.inverter.model_dump(exclude={"model"})],
         "student": [model(cell.student.model), cell.student.model_dump()],
-        "sizes": suite.sizes.model_dump(),
+        "sizes": cell.sizes.model_dump(),
         "seed": cell.seed,
         "suite": suite.name,
     }
@@ -66,10 +67,10 @@ def _compute(cell: Cell, store: Store, progress: Progress) -> dict[str, Any]:
     started, world = time.monotonic(), World(cell, store)
     theft = collect(world, progress)
     student = train(world, theft, progress)
-    verdicts = take_exam(world, student, progress)
+    examined = take_exam(world, student, progress)
     record = Record(
         arm=_arm(cell),
-        exam=Exam.of(verdicts),
+        exam=Exam.of(examined),
         loot=LootFacts(**loot_facts(world, theft)),
         overlap=OverlapScores(**measure_overlap(world, theft)) if theft.rows else None,
         utility=Utility(**measure_utility(world)),
@@ -89,6 +90,7 @@ def _arm(cell: Cell) -> Arm:
     return Arm(
         suite=cell.suite.name,
         task=_plugin(cell.build_task()),
+        exam=_plugin(cell.build_exam()),
         victim=name,
         release=release,
         victim_model=cell.victim.model,
@@ -99,7 +101,7 @@ def _arm(cell: Cell) -> Arm:
         privileged=attack.info.privileged,
         threat=attack.info.threat,
         student=cell.student.model,
-        recipe=asdict(cell.student.recipe),
+        recipe=cell.student.recipe.identity,
         seed=cell.seed,
     )
 
@@ -130,13 +132,14 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
         device="cuda" if cuda else "cpu",
         models={
             "victim": world.victim.identity["model"],
-            "surrogate": world.surrogate.identity,
-            "inverter": world.resolve(suite.inverter.model).identity,
+            "surrogate": world.surrogate.identity if suite.surrogate else "none",
+            "inverter": world.resolve(suite.inverter.model).identity if suite.inverter else "none",
             "student before": world.resolve(world.cell.student.model).identity,
             "student after": student.identity,
         },
         data={
             "task": world.task.data_digest(),
+            "exam": world.exam.data_digest(),
             "questions attacked": hash_of([p.question for p in queries]),
             "questions examined": hash_of([(p.question, p.gold) for p in tests]),
             "prompts sent": theft.prompts,
@@ -149,9 +152,9 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
         },
         settings={
             "victim": world.cell.victim.model_dump(mode="json"),
-            "surrogate": suite.surrogate.model_dump(mode="json"),
-            "inverter": suite.inverter.model_dump(mode="json"),
+            "surrogate": suite.surrogate and suite.surrogate.model_dump(mode="json"),
+            "inverter": suite.inverter and suite.inverter.model_dump(mode="json"),
             "student": world.cell.student.model_dump(mode="json"),
-            "sizes": suite.sizes.model_dump(),
+            "sizes": world.cell.sizes.model_dump(),
         },
     )

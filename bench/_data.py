@@ -72,6 +72,17 @@ class DataFile:
         )
 
 
+def use_folder(folder: Path | None) -> None:
+    """Look for data files in `folder` from now on, in child processes too; None changes nothing.
+
+    Raises HeistError when there is no such folder.
+    """
+    if folder is not None:
+        if not folder.is_dir():
+            raise HeistError(f"--data {folder}: no such folder")
+        os.environ[SETTING] = str(folder.resolve())
+
+
 def data_folder() -> Path:
     """Where data files are looked for."""
     return Path(os.environ.get(SETTING) or Path.home() / ".cache" / "heistbench")

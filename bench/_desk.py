@@ -51,7 +51,7 @@ class HarnessDesk:
 
     def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
         """Replies of the attacker's own model, kept in the store."""
-        settings = self._world.suite.surrogate
+        settings = self._world.surrogate_settings
         changes = {} if temperature is None else {"temperature": temperature}
         sampling = settings.decoding.sampling(self._world.cell.seed, **changes)
         replies = self._world.surrogate_replies(prompts, sampling)
@@ -64,9 +64,9 @@ class HarnessDesk:
 
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str:
         """Train the suite's inverter model on the attacker's rows; returns the name `generate` knows it by."""
-        settings = self._world.suite.inverter
+        settings = self._world.inverter_settings
         base, seed = self._world.resolve(settings.model), self._world.cell.seed
-        spec = {"base": base.identity, "recipe": settings.recipe, "examples": hash_of(examples), "seed": seed}
+        spec = {"base": base.identity, "recipe": settings.recipe.identity, "examples": hash_of(examples), "seed": seed}
         total = settings.recipe.steps(len(examples))
 
         def build(path: Path) -> None:
@@ -81,7 +81,7 @@ class HarnessDesk:
 
     def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
         """Completions of a model that `fine_tune` made."""
-        source, sampling = self._models[model], self._world.suite.inverter.decoding.sampling(self._world.cell.seed)
+        source, sampling = self._models[model], self._world.inverter_settings.decoding.sampling(self._world.cell.seed)
         folder = self._world.store.once(
             "inverted",
             {"model": source.identity, "sampling": sampling, "prompts": hash_of(prompts)},
@@ -97,7 +97,7 @@ class HarnessDesk:
 
     def truth_gold(self, ids: list[str]) -> list[str]:
         """Gold answers of attacked questions."""
-        return [self._problems[i].gold for i in ids]
+        return [self._problems[i].shown for i in ids]
 
     def truth_wrong_traces(self, ids: list[str]) -> list[str]:
         """Wrong traces of attacked questions, each with randomness of its own."""

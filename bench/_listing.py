@@ -30,9 +30,11 @@ def plugin_text() -> Text:
     for row in describe_plugins():
         text.append(f"{row['kind']:8}")
         text.append(f"{row['name']} {row['version']}", style="bold")
-        facts = [row["threat"], *row["touches"], row["paper"], row["origin"]]
+        facts = [row["threat"], *row["touches"], row["paper"], row["licence"], row["origin"]]
         text.append("  " + "  ".join(filter(None, facts)) + "\n", style="dim")
         text.append(f"        {row['about']}\n")
+        if row["citation"]:
+            text.append(f"        {row['citation']}\n", style="dim")
         for field in row["parameters"]:
             text.append(f"          {field['name']}: {field['type']} = {json.dumps(field['default'])}\n")
     return text
@@ -74,6 +76,8 @@ def _describe(cls: type[Plugin]) -> dict[str, Any]:
         "touches": list(info.touches),
         "random": info.random,
         "stateful": info.stateful,
+        "licence": getattr(cls, "licence", ""),
+        "citation": getattr(cls, "citation", ""),
         "origin": origin(cls),
     }
 

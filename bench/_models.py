@@ -30,18 +30,28 @@ class Checkpoint:
     source: str
     revision: str | None = None
 
-    def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """Model and tokenizer, in float32 on a CPU and bfloat16 on a GPU."""
+    def load(self, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """Model and tokenizer, in float32 on a CPU and bfloat16 on a GPU, there in 4 bits where asked to.
+
+        Raises HeistError when 4 bits are asked for without a GPU.
+        """
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
         cuda = torch.cuda.is_available()
+        if in_4bit and not cuda:
+            raise HeistError(f"{self.source}: load_in_4bit needs a GPU and bitsandbytes")
         pinned: dict[str, Any] = {"revision": self.revision} if self.revision else {"local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(self.source, padding_side="left", **pinned)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        model = AutoModelForCausalLM.from_pretrained(self.source, dtype=torch.bfloat16 if cuda else torch.float32, **pinned)
-        return model.to("cuda" if cuda else "cpu"), tokenizer
+        dtype = torch.bfloat16 if cuda else torch.float32
+        if in_4bit:
+            pinned["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+            )
+        model = AutoModelForCausalLM.from_pretrained(self.source, dtype=dtype, device_map="cuda" if cuda else "cpu", **pinned)
+        return model, tokenizer
 
 
 def checkpoint(reference: str) -> Checkpoint:

@@ -26,6 +26,7 @@ class Verdict(StrEnum):
     WRONG = "wrong"
     TRUNCATED = "truncated"
     UNPARSABLE = "unparsable"
+    TIMEOUT = "timeout"
     REFUSED = "refused"
     ERROR = "error"
 
@@ -41,11 +42,45 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A question with the harness's side of it: gold answer and reference trace."""
+    """A question with the harness's side of it: gold answer, reference trace, and what a recorded victim showed for it.
+
+    `trace` is empty where the data set has none; `recorded` is empty where the gold answer is what was shown.
+    """
 
     question: Question
     gold: str
     trace: str
+    recorded: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The right answer as someone who gives it would write it."""
+        return self.recorded or self.gold
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What a grader says of one answer.
+
+    `score` is in [0, 1], with partial credit where the task gives it; `extracted` is the part of the reply that was graded;
+    `metrics` are a task's further measures, each in [0, 1].
+    """
+
+    verdict: Verdict
+    score: float = 0.0
+    extracted: str = ""
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, right: bool, extracted: str = "", reason: str = "") -> Grade:
+        """A plain right or wrong."""
+        return cls(Verdict.RIGHT if right else Verdict.WRONG, float(right), extracted, reason)
+
+    @classmethod
+    def unparsable(cls, reason: str) -> Grade:
+        """There is no answer to be found in the reply."""
+        return cls(Verdict.UNPARSABLE, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +182,37 @@ class Bill:
         )
 
 
+TraceKind = Literal["right", "class", "facts", "wrong", "none"]
+"""A trace as a whole: right; only its classification right; only its facts right; neither; no trace."""
+
+
 @dataclass(frozen=True, slots=True)
 class TraceCheck:
-    """How much of a trace is true, by a task's exact checker: right steps out of the steps there should be."""
+    """How much of a trace is true, by a task's exact checker.
+
+    `right` of the `steps` there should be. Two of them are told apart, after arXiv:2505.13792: `classified`, the trace says
+    rightly what is to be done, and `retrieved`, it names just the facts that are needed. `words` is its length.
+    """
 
     right: int
     steps: int
+    classified: bool
+    retrieved: bool
+    words: int
 
     @property
     def whole(self) -> bool:
         """True when every step is there and right."""
         return self.right == self.steps
+
+    @property
+    def kind(self) -> TraceKind:
+        """The trace in one word."""
+        if self.whole:
+            return "right"
+        if not self.words:
+            return "none"
+        return "class" if self.classified else "facts" if self.retrieved else "wrong"
 
 
 def question_id(text: str) -> str:

@@ -6,17 +6,20 @@ A plugin is a class; its annotated fields are its parameters and, with its name 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, dataclass_transform
 
-from heistbench.bench._nouns import Exposure, Problem, Prompt, Question, Refusal, Reply, Split, Stolen, TraceCheck, Verdict
+from heistbench.bench._errors import HeistError
+from heistbench.bench._nouns import Exposure, Grade, Problem, Prompt, Question, Refusal, Reply, Split, Stolen, TraceCheck
 
 if TYPE_CHECKING:
     from heistbench.bench._wall import Kit, Target
 
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Kind = Literal["attack", "defense", "task"]
 Touch = Literal["summary", "answer", "refusal", "tokens", "decoding"]
 
@@ -69,37 +72,48 @@ class Defense(Plugin):
 
 
 class Task(Plugin):
-    """A data set: questions, gold answers, grader, trace checker."""
+    """A data set: questions, gold answers, grader; and, where its traces can be checked, how.
+
+    The first half of the contract is every task's. The second half has defaults that say "not here": a task without
+    checkable traces has no summaries, no wrong traces, and no check.
+    """
 
     licence: ClassVar[str]
+    citation: ClassVar[str] = ""
+    between: ClassVar[str] = " ; "
+    """What stands between the answers of a gold that holds several."""
 
     @abstractmethod
-    def problems(self, split: Split, n: int) -> list[Problem]:
-        """The first `n` problems of a split in a fixed order. Raises HeistError when it holds fewer."""
+    def problems(self, split: Split, n: int | None) -> list[Problem]:
+        """The first `n` problems of a split in a fixed order, None for all. Raises HeistError when it holds fewer."""
 
     def data_digest(self) -> str:
         """sha256 of the files the questions come from; empty for a task that generates its own."""
         return ""
 
     @abstractmethod
-    def grade(self, problem: Problem, answer: str) -> Verdict:
-        """Grade a visible answer: right, wrong or unparsable."""
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """Grade a visible answer, whatever it holds, in bounded time and memory."""
 
-    @abstractmethod
+    def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
+        """Grade many answers; a task whose grader is slow does it on all cores."""
+        return [self.grade(problem, answer) for problem, answer in zip(problems, answers, strict=True)]
+
     def summarize(self, trace: str) -> str | None:
         """The recap a provider shows of a trace; attackers compress their own surrogate's traces the same way."""
+        return None
 
-    @abstractmethod
     def wrong_trace(self, problem: Problem, rng: Random) -> str:
         """A trace of the right form whose steps are wrong, for the control of wrong traces with right answers."""
+        raise HeistError(f"task {self.info.name} has no wrong traces: leave the control wrong_trace out")
 
-    @abstractmethod
     def values(self, trace: str) -> list[str]:
         """The intermediate results a trace names, in order; overlap reports how many a reconstruction recalls."""
+        return _NUMBER.findall(trace)
 
-    @abstractmethod
-    def check(self, problem: Problem, trace: str) -> TraceCheck:
-        """Which steps of a trace are right."""
+    def check(self, problem: Problem, trace: str) -> TraceCheck | None:
+        """Which steps of a trace are right; None where the task cannot tell."""
+        return None
 
 
 _A = TypeVar("_A", bound=type[Attack])

@@ -17,7 +17,7 @@ from heistbench.bench._demos import Demonstration, demonstration_prompt, read_sh
 from heistbench.bench._engine import Sampling, TransformersEngine
 from heistbench.bench._inversion import inversion_prompt
 from heistbench.bench._models import Checkpoint
-from heistbench.bench._nouns import Prompt, Verdict
+from heistbench.bench._nouns import Problem, Prompt
 from heistbench.bench._plugins import Task
 from heistbench.bench._registry import registry
 from heistbench.bench._scratch import random_llama, word_tokenizer
@@ -76,7 +76,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
     aside.mkdir(parents=True)
     train(model, tokenizer, examples, pupil.recipe, pupil.seed, aside, advance)
     card = {
-        **asdict(pupil),
+        **{**asdict(pupil), "recipe": pupil.recipe.identity},
         "name": f"pocket-{pupil.role}",
         "rows": len(rows),
         MEASURED: _measure(aside, pupil),
@@ -104,8 +104,8 @@ def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
     sampling = Sampling(max_new_tokens=128)
     parts = [split_reply(c.text) for c in engine.generate([Prompt.of(p.question.text) for p in problems], sampling)]
     measured = {
-        "accuracy": _share(task.grade(p, s.answer or "") is Verdict.RIGHT for p, s in zip(problems, parts, strict=True)),
-        "whole traces": _share(task.check(p, s.trace or "").whole for p, s in zip(problems, parts, strict=True)),
+        "accuracy": _share(task.grade(p, s.answer or "").score for p, s in zip(problems, parts, strict=True)),
+        "whole traces": _share(_whole(task, p, s.trace) for p, s in zip(problems, parts, strict=True)),
     }
     if pupil.role == "victim":
         for trace in (True, False):
@@ -113,8 +113,13 @@ def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
             prompts = [demonstration_prompt(demos, p.question.text, "bash") for p in problems]
             shown = [read_shown(split_reply(c.text).answer or "", "bash")[0] for c in engine.generate(prompts, sampling)]
             key = "shows whole traces after demonstrations " + ("with traces" if trace else "without")
-            measured[key] = _share(task.check(p, s or "").whole for p, s in zip(problems, shown, strict=True))
+            measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, shown, strict=True))
     return measured
+
+
+def _whole(task: Task, problem: Problem, trace: str | None) -> bool:
+    check = task.check(problem, trace or "")
+    return check is not None and check.whole
 
 
 def _share(hits: Any) -> float:

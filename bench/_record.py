@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from math import fsum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from heistbench.bench._errors import HeistError
-from heistbench.bench._nouns import Verdict
+from heistbench.bench._nouns import TraceKind, Verdict
 from heistbench.bench._store import hash_of, write_json
 
-SCHEMA = 1
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Natural = Annotated[int, Field(ge=0)]
+if TYPE_CHECKING:
+    from heistbench.bench._examine import Examined
+
+TraceSeen = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(TraceKind))}) \d+$")]
+"""Kind and length of a trace, such as `right 15`."""
 
 
 def _finite(value: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +63,7 @@ class Arm(Strict):
 
     suite: str
     task: PluginId
+    exam: PluginId
     victim: str
     release: str
     victim_model: str
@@ -72,40 +79,65 @@ class Arm(Strict):
 
 
 class Exam(Strict):
-    """The verdict of each question, by its id; every question counts in the denominator."""
+    """The outcome of each question, by its id; every question counts in the denominator.
+
+    `accuracy` is the share of right verdicts, `score` the mean score; `partial` holds the scores that a verdict does not tell,
+    `metrics` the means of a task's further measures. Where the task can check traces, `traces` says of each question what kind
+    of trace the student wrote (`TraceKind`) and of how many words.
+    """
 
     accuracy: Share
+    score: Share
     n: Natural
     counts: dict[Verdict, Natural]
     verdicts: dict[str, Verdict]
+    partial: dict[str, Share] = {}
+    metrics: dict[str, Share] = {}
+    traces: dict[str, TraceSeen] | None = None
 
     @classmethod
-    def of(cls, verdicts: dict[str, Verdict]) -> Exam:
-        """Count verdicts by question id."""
-        counts = Counter(verdicts.values())
-        right = counts[Verdict.RIGHT] / max(1, len(verdicts))
-        return cls(accuracy=right, n=len(verdicts), counts={v: counts[v] for v in Verdict}, verdicts=verdicts)
+    def of(cls, examined: Sequence[Examined]) -> Exam:
+        """Sum up the outcomes of an examination."""
+        n, grades = max(1, len(examined)), {e.id: e.grade for e in examined}
+        counts = Counter(grade.verdict for grade in grades.values())
+        names = sorted({name for grade in grades.values() for name in grade.metrics})
+        checks = {e.id: f"{e.check.kind} {e.check.words}" for e in examined if e.check}
+        return cls(
+            accuracy=counts[Verdict.RIGHT] / n,
+            score=fsum(grade.score for grade in grades.values()) / n,
+            n=len(examined),
+            counts={v: counts[v] for v in Verdict},
+            verdicts={i: grade.verdict for i, grade in grades.items()},
+            partial={i: g.score for i, g in grades.items() if g.score != (g.verdict is Verdict.RIGHT)},
+            metrics={name: fsum(grade.metrics.get(name, 0.0) for grade in grades.values()) / n for name in names},
+            traces=checks or None,
+        )
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        again = Counter(self.verdicts.values())
+        again, n = Counter(self.verdicts.values()), max(1, self.n)
         if self.n != len(self.verdicts) or {v: n for v, n in self.counts.items() if n} != dict(again):
             raise ValueError("counts are not those of the verdicts")
-        if abs(self.accuracy * max(1, self.n) - again[Verdict.RIGHT]) > 1e-6:
+        if abs(self.accuracy * n - again[Verdict.RIGHT]) > 1e-6:
             raise ValueError("accuracy is not that of the verdicts")
+        if abs(self.score * n - fsum(self.partial.get(i, v is Verdict.RIGHT) for i, v in self.verdicts.items())) > 1e-6:
+            raise ValueError("score is not that of the questions")
+        if self.traces is not None and self.traces.keys() != self.verdicts.keys():
+            raise ValueError("traces are not those of the questions")
         return self
 
 
 class LootFacts(Strict):
     """What was carried off: rows, rows with a trace, and how much of it is true by the task's checker and grader.
 
-    `whole_traces` and `right_answers` are shares of all attacked questions, so what was not obtained counts as not right.
+    `whole_traces` and `right_answers` are shares of all attacked questions, so what was not obtained counts as not right;
+    `whole_traces` is missing where the task cannot check traces.
     """
 
     questions: Natural
     rows: Natural
     traces: Natural
-    whole_traces: Share
+    whole_traces: Share | None
     right_answers: Share
     sha256: str
 
@@ -122,7 +154,7 @@ class OverlapScores(Strict):
 
 
 class Utility(Strict):
-    """What an honest user gets through the defense, on the test questions."""
+    """What an honest user gets through the defense, on questions of the attacked task that no attack has seen."""
 
     n: Natural
     accuracy: Share
@@ -170,7 +202,7 @@ class Volatile(Strict):
 class Record(Strict):
     """One cell's result."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     arm: Arm
     exam: Exam
     loot: LootFacts
@@ -183,7 +215,8 @@ class Record(Strict):
     def path(self) -> Path:
         """Where the record lies under a results folder; reads as a sentence."""
         arm = self.arm
-        parts = [arm.task.spec, f"{arm.victim}-{arm.release}" if arm.release else arm.victim, arm.defense, arm.attack.spec]
+        task = arm.task.spec if arm.exam.spec == arm.task.spec else f"{arm.task.spec}, examined on {arm.exam.spec}"
+        parts = [task, f"{arm.victim}-{arm.release}" if arm.release else arm.victim, arm.defense, arm.attack.spec]
         return Path(*map(slug, parts), slug(arm.student), f"seed-{arm.seed}.json")
 
 

@@ -154,7 +154,7 @@ def _arguments(text: str, spec: str) -> dict[str, Any]:
 
 def _written(value: Any) -> str:
     """A value as `_arguments` reads it: plain words bare, all else as JSON."""
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]*", value) and yaml.safe_load(value) == value
+    plain = isinstance(value, str) and re.fullmatch(r"\w[\w.+-]*", value) and yaml.safe_load(value) == value
     return value if plain else json.dumps(value)
 
 

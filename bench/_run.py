@@ -64,11 +64,12 @@ def plan(cells: Sequence[Cell], store: Store) -> Plan:
     missing = [i for i, cell in enumerate(cells) if not store.has("record", cell_spec(cell))]
     pace, seconds = _pace(store), 0.0
     for cell in (cells[i] for i in missing):
-        student = cell.student.recipe.steps(cell.suite.sizes.query) if cell.attack != "untrained" else 0
+        student = cell.student.recipe.steps(cell.sizes.query) if cell.attack != "untrained" else 0
         seconds += pace * student + 5
-    if missing:
-        # Two inverters, whose rows are about twice as long as a student's.
-        seconds += 2 * 2 * pace * cells[0].suite.inverter.recipe.steps(cells[0].suite.sizes.surrogate)
+    for cell in {cells[i].seed: cells[i] for i in missing}.values():
+        # Two inverters a seed, whose rows are about twice as long as a student's.
+        inverter = cell.suite.inverter
+        seconds += 2 * 2 * pace * inverter.recipe.steps(cell.sizes.surrogate) if inverter else 0
     return Plan(list(cells), missing, seconds)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heistbench.bench._data import SETTING
+from heistbench.bench._data import use_folder
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record, read_records, write_record
 from heistbench.bench._run import Note, Plan, plan, run
@@ -44,10 +44,7 @@ def run_suite(reference: str, options: Options) -> None:
     from rich.console import Console
 
     console = Console()
-    if options.data is not None:
-        if not options.data.is_dir():
-            raise HeistError(f"--data {options.data}: no such folder")
-        os.environ[SETTING] = str(options.data.resolve())
+    use_folder(options.data)
     suite, jobs = customised(load_suite(reference), options), (os.cpu_count() or 1) if options.jobs is None else options.jobs
     if jobs < 1:
         raise HeistError(f"--jobs {jobs}: expected at least 1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +22,10 @@ Count = Annotated[int, Field(gt=0)]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every hyperparameter of a fine-tuning. `warmup` is a share of the steps; `lora_rank` 0 trains all weights."""
+    """Every hyperparameter of a fine-tuning. `warmup` is a share of the steps; `lora_rank` 0 trains all weights.
+
+    `load_in_4bit` with a `lora_rank` is QLoRA (arXiv:2305.14314); it and `adamw_8bit` need a GPU and bitsandbytes.
+    """
 
     version: Literal["1-A"] = "1-A"
     epochs: Count = 3
@@ -35,6 +38,14 @@ class Recipe:
     max_length: Count = 1024
     lora_rank: Annotated[int, Field(ge=0)] = 0
     lora_alpha: Count = 32
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    load_in_4bit: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells recipes apart: every field; of those that came later, the ones that are not at their default."""
+        later = {"optimizer": "adamw", "load_in_4bit": False}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
     def steps(self, rows: int) -> int:
         """Optimizer steps for a number of rows."""
@@ -68,7 +79,7 @@ def fine_tune(
     advance: Callable[[int], None] = lambda n: None,
 ) -> Tuned:
     """Train `source` on examples and save model and tokenizer to `folder`. Rows over `max_length` are dropped and counted."""
-    model, tokenizer = source.load()
+    model, tokenizer = source.load(recipe.load_in_4bit)
     return train(model, tokenizer, examples, recipe, seed, folder, advance)
 
 
@@ -116,6 +127,7 @@ def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, f
         warmup_steps=recipe.warmup,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
+        optim={"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}[recipe.optimizer],
         max_length=recipe.max_length,
         train_sampling_strategy="group_by_length",
         dataset_kwargs={"skip_prepare_dataset": True},

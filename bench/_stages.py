@@ -12,13 +12,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from heistbench.bench._desk import HarnessDesk, Progress, counter, quietly
 from heistbench.bench._engine import engine
 from heistbench.bench._errors import HeistError
-from heistbench.bench._examine import examine
+from heistbench.bench._examine import Examined, examine
 from heistbench.bench._models import Checkpoint
 from heistbench.bench._nouns import Bill, Problem, Prompt, Reply, Stolen, Verdict
 from heistbench.bench._overlap import SIGNATURES, mean, score
+from heistbench.bench._plugins import Task
 from heistbench.bench._registry import identity
 from heistbench.bench._sft import Example, fine_tune
 from heistbench.bench._store import canonical, hash_of, read_lines, write_json, write_lines
@@ -57,8 +60,8 @@ def collect(world: World, progress: Progress = quietly) -> Theft:
         "attack": identity(attack),
         "defenses": [identity(d) for d in defenses],
         "victim": world.victim.identity,
-        "surrogate": [world.surrogate.identity, world.suite.surrogate.decoding.model_dump()],
-        "inverter": [world.resolve(world.suite.inverter.model).identity, world.suite.inverter.model_dump()],
+        "surrogate": world.surrogate_spec,
+        "inverter": world.inverter_spec,
         "questions": hash_of(questions),
         "own questions": hash_of([p.question.id for p in world.problems("surrogate")]),
         "budget": len(questions),
@@ -86,7 +89,7 @@ def train(world: World, theft: Theft, progress: Progress = quietly) -> Checkpoin
     base = world.resolve(student.model)
     if not theft.rows:
         return base
-    spec = {"student": base.identity, "recipe": student.recipe, "loot": theft.digest, "seed": seed}
+    spec = {"student": base.identity, "recipe": student.recipe.identity, "loot": theft.digest, "seed": seed}
     advance = counter(progress, "student", student.recipe.steps(len(theft.rows)))
 
     def build(path: Path) -> None:
@@ -97,22 +100,22 @@ def train(world: World, theft: Theft, progress: Progress = quietly) -> Checkpoin
     return Checkpoint(f"student:{folder.name}", str(folder / "model"))
 
 
-def take_exam(world: World, student: Checkpoint, progress: Progress = quietly) -> dict[str, Verdict]:
-    """Examine a student on the test split; one verdict a question."""
+def take_exam(world: World, student: Checkpoint, progress: Progress = quietly) -> list[Examined]:
+    """Examine a student on the exam's test split; one outcome a question."""
     problems, sampling = world.problems("test"), world.cell.student.decoding.sampling()
     spec = {
         "student": student.identity,
-        "task": identity(world.task),
+        "exam": identity(world.exam),
         "problems": hash_of([(p.question, p.gold) for p in problems]),
         "sampling": sampling,
     }
     advance = counter(progress, "exam", len(problems))
 
     def build(path: Path) -> None:
-        write_lines(path / "verdicts.jsonl", examine(engine(student), world.task, problems, sampling, advance))
+        write_lines(path / "examined.jsonl", examine(engine(student), world.exam, problems, sampling, advance))
 
-    rows = read_lines(world.store.once("examine", spec, build) / "verdicts.jsonl")
-    return {row["id"]: Verdict(row["verdict"]) for row in rows}
+    rows = read_lines(world.store.once("examine", spec, build) / "examined.jsonl")
+    return [TypeAdapter(Examined).validate_python(row) for row in rows]
 
 
 def measure_overlap(world: World, theft: Theft) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def measure_overlap(world: World, theft: Theft) -> dict[str, Any]:
     spec = {
         "loot": hash_of(theft.rows),
         "victim": world.victim.identity,
-        "surrogate": [world.surrogate.identity, world.suite.surrogate.decoding.model_dump()],
+        "surrogate": world.surrogate_spec,
         "questions": hash_of([p.question.id for p in world.problems("query")]),
         "signature": str(SIGNATURE),
     }
@@ -134,7 +137,7 @@ def measure_overlap(world: World, theft: Theft) -> dict[str, Any]:
 
 def measure_utility(world: World) -> dict[str, Any]:
     """What an honest user, who asks the test questions plainly, gets through the defense."""
-    defenses, problems = world.cell.build_defenses(), world.problems("test")
+    defenses, problems = world.cell.build_defenses(), world.honest
     spec = {
         "defenses": [identity(d) for d in defenses],
         "victim": world.victim.identity,
@@ -146,20 +149,29 @@ def measure_utility(world: World) -> dict[str, Any]:
 
 
 def loot_facts(world: World, theft: Theft) -> dict[str, Any]:
-    """How much was carried off, and how much of it is true."""
-    problems, rows = world.problems("query"), {row.id: row for row in theft.rows}
-    whole = right = 0
-    for problem in problems:
-        row = rows.get(problem.question.id)
-        if row is not None:
-            whole += row.trace is not None and world.task.check(problem, row.trace).whole
-            right += world.task.grade(problem, row.answer) is Verdict.RIGHT
+    """How much was carried off, and how much of it is true; `whole_traces` is None where the task cannot check traces."""
+    problems = world.problems("query")
+    spec = {
+        "loot": hash_of(theft.rows),
+        "task": identity(world.task),
+        "problems": hash_of([(p.question, p.gold, p.trace) for p in problems]),
+    }
+    folder = world.store.once("loot", spec, lambda path: write_json(path / "facts.json", _facts(world.task, problems, theft)))
+    found: dict[str, Any] = read_json(folder / "facts.json")
+    return found
+
+
+def _facts(task: Task, problems: Sequence[Problem], theft: Theft) -> dict[str, Any]:
+    known, n = {p.question.id: p for p in problems}, len(problems)
+    grades = task.grade_all([known[row.id] for row in theft.rows], [row.answer for row in theft.rows])
+    checks = [task.check(known[row.id], row.trace) for row in theft.rows if row.trace is not None]
+    checkable = task.check(problems[0], "") is not None
     return {
-        "questions": len(problems),
-        "rows": len(rows),
-        "traces": sum(row.trace is not None for row in theft.rows),
-        "whole_traces": whole / len(problems),
-        "right_answers": right / len(problems),
+        "questions": n,
+        "rows": len(theft.rows),
+        "traces": len(checks),
+        "whole_traces": sum(check is not None and check.whole for check in checks) / n if checkable else None,
+        "right_answers": sum(grade.verdict is Verdict.RIGHT for grade in grades) / n,
         "sha256": theft.digest,
     }
 
@@ -177,13 +189,16 @@ def _overlap(world: World, theft: Theft) -> dict[str, Any]:
     reference = _traces(world.victim.reply([(p, 0) for p in prompts]))
     stolen = {row.id: row.trace or "" for row in theft.rows}
     compare = partial(_mean_overlap, world, reference)
-    greedy = world.suite.surrogate.decoding.sampling(temperature=0.0)
+    surrogate = {}
+    if world.suite.surrogate:
+        greedy = world.suite.surrogate.decoding.sampling(temperature=0.0)
+        surrogate = compare(_traces(world.surrogate_replies(prompts, greedy)))
     return {
         "signature": str(SIGNATURE),
         "n": len(questions),
         "stolen": compare([stolen.get(q.id, "") for q in questions]),
         "floor_other_question": compare(reference[1:] + reference[:1]),
-        "floor_surrogate": compare(_traces(world.surrogate_replies(prompts, greedy))),
+        "floor_surrogate": surrogate,
         "ceiling_victim_again": compare(_traces(world.victim.reply([(p, 1) for p in prompts]))),
     }
 
@@ -206,7 +221,8 @@ def _utility(world: World, problems: Sequence[Problem]) -> dict[str, Any]:
     served = api.ask(prompts)
     n = len(problems)
     kept = [score(s.reply.summary, s.exposure.summary or "", SIGNATURE)["value_recall"] for s in api.sealed if s.reply.summary]
-    right = [not e.refused and world.task.grade(p, e.text) is Verdict.RIGHT for p, e in zip(problems, served, strict=True)]
+    grades = world.task.grade_all(problems, [e.text for e in served])
+    right = [not e.refused and grade.verdict is Verdict.RIGHT for e, grade in zip(served, grades, strict=True)]
     return {
         "n": n,
         "accuracy": sum(right) / n,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -95,33 +96,46 @@ class Sizes(Strict):
 
 
 class Suite(Strict):
-    """Every cell it names is one (victim, defense, attack, task, student, seed)."""
+    """Every cell it names is one (victim, defense, attack, task, exam, student, seed).
+
+    Victims are robbed on `tasks` and students examined on `exams`; without any, on the test split of the task itself.
+    `sizes_of` gives tasks and exams sizes of their own. A suite whose arms need no surrogate or inverter names none.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     tasks: Annotated[list[str], Field(min_length=1)]
+    exams: list[str] = []
     victims: Annotated[list[Victim], Field(min_length=1)]
-    surrogate: Surrogate
-    inverter: Inverter
+    surrogate: Surrogate | None = None
+    inverter: Inverter | None = None
     students: Annotated[list[Student], Field(min_length=1)]
     attacks: list[str]
     controls: list[str]
     defenses: Annotated[list[str], Field(min_length=1)] = ["none"]
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     sizes: Sizes = Sizes()
+    sizes_of: dict[str, Sizes] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One (victim, defense, attack, task, student, seed), with the settings of its suite."""
+    """One (victim, defense, attack, task, exam, student, seed), with the settings of its suite."""
 
     suite: Suite
     victim: Victim
     defense: str
     attack: str
     task: str
+    exam: str
     student: Student
     seed: int
+
+    @property
+    def sizes(self) -> Sizes:
+        """Questions attacked and the attacker's own, as the suite says for the task; examined, as it says for the exam."""
+        task, exam = (self.suite.sizes_of.get(spec, self.suite.sizes) for spec in (self.task, self.exam))
+        return task.model_copy(update={"test": exam.test})
 
     def build_attack(self) -> Attack:
         """The attack or control of this cell."""
@@ -132,8 +146,12 @@ class Cell:
         return defenses_of(self.defense)
 
     def build_task(self) -> Task:
-        """The task of this cell."""
+        """The task whose questions are attacked."""
         return cast(Task, registry.build("task", self.task))
+
+    def build_exam(self) -> Task:
+        """The task whose test split the student is examined on."""
+        return cast(Task, registry.build("task", self.exam))
 
 
 def defenses_of(spec: str) -> list[Defense]:
@@ -149,15 +167,14 @@ def defenses_of(spec: str) -> list[Defense]:
 
 def cells(suite: Suite) -> list[Cell]:
     """Every cell of a suite. Controls meet no defense: they stand once, under `none`."""
-    found = []
-    for task in suite.tasks:
-        for victim in suite.victims:
-            for student in suite.students:
-                for seed in suite.seeds:
-                    arms = [(control, "none") for control in suite.controls]
-                    arms += [(attack, defense) for attack in suite.attacks for defense in suite.defenses]
-                    found += [Cell(suite, victim, defense, attack, task, student, seed) for attack, defense in arms]
-    return found
+    arms = [(control, "none") for control in suite.controls]
+    arms += [(attack, defense) for attack in suite.attacks for defense in suite.defenses]
+    exams = [(task, exam) for task in suite.tasks for exam in suite.exams or [task]]
+    return [
+        Cell(suite, victim, defense, attack, task, exam, student, seed)
+        for (task, exam), victim, student, seed in product(exams, suite.victims, suite.students, suite.seeds)
+        for attack, defense in arms
+    ]
 
 
 def load_suite(reference: str) -> Suite:
@@ -203,13 +220,15 @@ def check(suite: Suite) -> Suite:
         "defense": [_spelt(spec) for spec in suite.defenses],
         "seed": list(map(str, suite.seeds)),
     }
-    for kind, specs in (("attack", suite.attacks), ("attack", suite.controls), ("task", suite.tasks)):
-        for spec in specs:
-            plugin = registry.build(kind, spec)  # type: ignore[arg-type]
-            if kind == "attack" and plugin.info.control != (specs is suite.controls):
-                wanted = "controls" if plugin.info.control else "attacks"
-                raise HeistError(f"suite {suite.name}: {spec} belongs under {wanted}")
-            named.setdefault(kind, []).append(spec_of(plugin))
+    for spec, control in [*((spec, False) for spec in suite.attacks), *((spec, True) for spec in suite.controls)]:
+        plugin = registry.build("attack", spec)
+        if plugin.info.control != control:
+            raise HeistError(f"suite {suite.name}: {spec} belongs under {'attacks' if control else 'controls'}")
+        named.setdefault("attack", []).append(spec_of(plugin))
+    for what, specs in (("task", suite.tasks), ("exam", suite.exams)):
+        named[what] = [spec_of(registry.build("task", spec)) for spec in specs]
+    if other := suite.sizes_of.keys() - {*suite.tasks, *suite.exams}:
+        raise HeistError(f"suite {suite.name}: sizes_of names {min(other)}, which is none of its tasks and exams")
     for kind, names in named.items():
         if twice := [name for name in names if names.count(name) > 1]:
             raise HeistError(f"suite {suite.name} names {kind} {twice[0]} twice")

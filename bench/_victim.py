@@ -66,9 +66,9 @@ class VictimModel:
             if prompt.text not in self._records:
                 raise HeistError(f"the recorded victim answers the task's own questions only, not {prompt.text[:60]!r}")
             problem = self._records[prompt.text]
-            words = len(problem.trace.split())
-            usage = Usage(len(prompt.text.split()), words + len(problem.gold.split()), words)
-            rows.append(Reply(problem.trace, self._task.summarize(problem.trace), problem.gold, usage, "stop"))
+            shown, words = problem.shown, len(problem.trace.split())
+            usage = Usage(len(prompt.text.split()), words + len(shown.split()), words)
+            rows.append(Reply(problem.trace, self._task.summarize(problem.trace), shown, usage, "stop"))
         write_lines(path / "replies.jsonl", rows)
 
 

@@ -78,6 +78,23 @@ def overlap(pairs: Path, *, signature: str = "words", json: Json = False) -> Non
 
 
 @app.command
+def grade(
+    task: str,
+    replies: Path,
+    *,
+    data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
+    json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Grade replies from anywhere, one a line: {"id": ..., "reply": ...} or {"gold": ..., "reply": ...}."""
+    from heistbench.bench._gradeverb import grade_replies, grade_table
+
+    _load(plugin)
+    report = grade_replies(task, replies, data)
+    _print(report if json else grade_table(report))
+
+
+@app.command
 def doctor(*, json: Json = False) -> None:
     """Say what is installed, which engines and accelerators are usable, and what to do about the rest."""
     from heistbench.bench._doctor import examine_machine, report_table

@@ -51,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """All results that may be compared with each other: one task, one victim, one student, one protocol.
+    """All results that may be compared with each other: one task, one exam, one victim, one student, one protocol.
 
     `baseline` names the best control that never queried the victim, None where there is none (gains are missing then).
     """
@@ -59,6 +59,7 @@ class Panel:
     task: str
     task_name: str
     task_version: str
+    exam: str
     victim: str
     student: str
     n: int
@@ -88,7 +89,8 @@ def build(records: Sequence[Record]) -> Board:
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda r: (str(r.path()), r.arm.seed)):
         arm = record.arm
-        groups[arm.task.spec, generation(arm.task.version), victim_label(record), arm.student].append(record)
+        versions = generation(arm.task.version), generation(arm.exam.version)
+        groups[arm.task.spec, arm.exam.spec, *versions, victim_label(record), arm.student].append(record)
     return Board(tuple(_panel(groups[key]) for key in sorted(groups)))
 
 
@@ -110,6 +112,7 @@ def _panel(records: Sequence[Record]) -> Panel:
         task=arm.task.spec,
         task_name=arm.task.name,
         task_version=min(r.arm.task.version for r in records),
+        exam=arm.exam.spec,
         victim=victim_label(records[0]),
         student=arm.student,
         n=records[0].exam.n,

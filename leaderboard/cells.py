@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from heistbench.bench._nouns import Verdict
 from heistbench.bench._record import OverlapScores, Record
 from heistbench.bench._stats import Interval, arm_interval
+from heistbench.leaderboard.traces import Traces, traces
 
 if TYPE_CHECKING:
     from heistbench.bench._stats import Matrix
@@ -43,7 +44,10 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One attack or control behind one defense, pooled over seeds. `loot`, `overlap` and `bill` are means over seeds."""
+    """One attack or control behind one defense, pooled over seeds.
+
+    `loot`, `overlap`, `bill`, `score` and `metrics` are means over seeds.
+    """
 
     attack: str
     version: str
@@ -59,6 +63,9 @@ class Cell:
     loot: dict[str, float]
     overlap: Overlap | None
     bill: dict[str, float]
+    score: float
+    metrics: dict[str, float]
+    traces: Traces | None
     ranked: bool
     gain: Gain | None = None
 
@@ -85,9 +92,12 @@ def pool(records: Sequence[Record]) -> Cell:
         n=records[0].exam.n,
         seeds=tuple(r.arm.seed for r in records),
         verdicts={v.value: sum(r.exam.counts.get(v, 0) for r in records) for v in Verdict},
-        loot=means(r.loot.model_dump(exclude={"sha256"}) for r in records),
+        loot=means(r.loot.model_dump(exclude={"sha256"}, exclude_none=True) for r in records),
         overlap=_overlap([r.overlap for r in records if r.overlap]),
         bill=means(r.bill.model_dump() for r in records),
+        score=fsum(r.exam.score for r in records) / len(records),
+        metrics=means(r.exam.metrics for r in records),
+        traces=traces(records),
         ranked=len(records) >= RANKED_SEEDS,
     )
 

@@ -59,6 +59,7 @@ def _protocol(record: Record) -> dict[str, Any]:
     return {
         "exam.verdicts": f"{record.exam.n} questions (sha256 {hash_of(sorted(record.exam.verdicts))[:12]})",
         **dict(_leaves("arm.task.parameters", arm.task.parameters)),
+        **dict(_leaves("arm.exam.parameters", arm.exam.parameters)),
         **dict(_leaves("arm.recipe", arm.recipe)),
         "provenance.engine": [made.engine, made.dtype, made.device],
         **dict(_leaves("provenance.models", made.models, OWN["models"])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heistbench.bench._nouns import Verdict
 from heistbench.leaderboard import words
 from heistbench.leaderboard.board import Board
 from heistbench.leaderboard.cells import Outcome
@@ -34,7 +35,9 @@ def render(board: Board, title: str) -> str:
     )
     environment.globals.update(words=words, paint=paint, breakable=breakable)
     legend = [paint(i / (STEPS - 1)) for i in range(STEPS)]
-    return environment.get_template(TEMPLATE).render(board=board, title=title, legend=legend, outcomes=_outcomes(board))
+    return environment.get_template(TEMPLATE).render(
+        board=board, title=title, legend=legend, outcomes=_outcomes(board), verdicts=[*Verdict]
+    )
 
 
 def paint(share: float) -> str:

@@ -1,4 +1,4 @@
-"""The board in a terminal: for each panel a table of cells, then one of overlap and bill."""
+"""The board in a terminal: for each panel a table of cells, one of overlap and bill, one of answers against traces."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from heistbench.leaderboard.words import (
     clean,
     count,
     is_pocket,
+    p_text,
     pieces,
     protocol,
     share,
@@ -23,6 +24,7 @@ from heistbench.leaderboard.words import (
     signed_span,
     span,
     title,
+    traced,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ READ_OVERLAP = (
     "stolen, floors (another question's trace, the surrogate's own), ceiling (the victim asked again): LCS-F\n"
     "whole: attacked questions with a whole true trace; tokens: the victim's, in and out"
 )
+READ_TRACES = (
+    "questions by whether the student's answer (A) and the trace before it (T) are right, summed over seeds;\n"
+    "p: that the two are independent"
+)
 COLOURS = {"steals": "bold red", "worse": "green", "tie": "", "does not discriminate": "dim", "unranked": "dim"}
 
 
@@ -51,7 +57,7 @@ def tables(board: Board) -> list[Table]:
     for panel in board.panels:
         for start in range(0, len(panel.defenses), MANY):
             found.append(_matrix(panel, slice(start, start + MANY), last=start + MANY >= len(panel.defenses)))
-        found.append(_overlap_and_bill(panel))
+        found += [_overlap_and_bill(panel), *([_answers_and_traces(panel)] if traced(panel) else [])]
     return found
 
 
@@ -116,7 +122,26 @@ def _overlap_and_bill(panel: Panel) -> Table:
         name, above = "" if cell.attack == above else cell.attack, cell.attack
         tokens = cell.bill["prompt_tokens"] + cell.bill["completion_tokens"]
         cost = (count(cell.bill["queries"]), count(tokens), f"{cell.bill['dollars']:.2f}")
-        table.add_row(_name(name, LABEL), _name(cell.defense, NARROW), *_overlap(cell), share(cell.loot["whole_traces"]), *cost)
+        table.add_row(
+            _name(name, LABEL), _name(cell.defense, NARROW), *_overlap(cell), share(cell.loot.get("whole_traces")), *cost
+        )
+    return table
+
+
+def _answers_and_traces(panel: Panel) -> Table:
+    table = _table("answers against traces · " + title(panel), [READ_TRACES])
+    for name in ("attack", "defense"):
+        table.add_column(name, overflow="fold", min_width=12)
+    for name in ("A+ T+", "A+ T-", "A- T+", "A- T-", "P(A-|T+)", "P(T+|A-)", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    above = None
+    for cell in traced(panel):
+        name, above, found = "" if cell.attack == above else cell.attack, cell.attack, cell.traces
+        assert found is not None
+        counts = [count(found.table[answer][trace]) for answer in found.table for trace in found.table[answer]]
+        shares = share(found.wrong_given_right_trace), share(found.right_trace_given_wrong)
+        p = p_text(found.independence.p) if found.independence else DASH
+        table.add_row(_name(name, LABEL), _name(cell.defense, NARROW), *counts, *shares, p)
     return table
 
 

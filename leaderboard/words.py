@@ -84,7 +84,8 @@ def count(value: float) -> str:
 
 def title(panel: Panel) -> str:
     """What a panel is about."""
-    return f"{panel.task} {panel.task_version} · victim {panel.victim} · student {panel.student}"
+    exam = "" if panel.exam == panel.task else f" · examined on {panel.exam}"
+    return f"{panel.task} {panel.task_version}{exam} · victim {panel.victim} · student {panel.student}"
 
 
 def protocol(panel: Panel) -> list[str]:
@@ -105,6 +106,11 @@ def protocol(panel: Panel) -> list[str]:
 def all_cells(panel: Panel) -> list[Cell]:
     """Every cell of attacks, then of controls, in the order of the panel."""
     return [cell for row in (*panel.attacks, *panel.controls) for cell in row.cells if cell]
+
+
+def traced(panel: Panel) -> list[Cell]:
+    """The cells whose students wrote traces that could be checked."""
+    return [cell for cell in all_cells(panel) if cell.traces]
 
 
 def is_pocket(panel: Panel) -> bool:

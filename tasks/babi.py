@@ -1,23 +1,38 @@
-"""bAbI, one type at a time: short stories, a question each, and the facts that answer it as the trace.
+"""bAbI: short stories, a question each, and the statements that answer it.
 
     question   mary and daniel travelled to the bathroom . john and daniel travelled to the office . where is daniel ?
-    trace      john and daniel travelled to the office
+    trace      kind : conjunction . facts : john and daniel travelled to the office
     answer     office
 
-The traces are the data set's own supporting facts, so a recorded victim replays them. Splits are by how
-stories begin, so no question is in two of them; the examined ones are the official test file's and in no other split.
+The kind is the type's name; the right facts are the data set's own supporting ones. Splits are by how stories begin, so no
+question is in two of them; the examined ones are the official test files' and in no other split.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from random import Random
 from typing import ClassVar, NamedTuple
 
-from heistbench.bench import DataFile, HeistError, Problem, Question, Split, Task, TraceCheck, Verdict, question_id, task
+from heistbench.bench import (
+    DataFile,
+    Grade,
+    HeistError,
+    OpenBook,
+    Problem,
+    Question,
+    Split,
+    final_answer,
+    first,
+    graded,
+    hundredth,
+    list_scores,
+    question_id,
+    task,
+    write_trace,
+)
 
 TYPES = (
     "single-supporting-fact", "two-supporting-facts", "three-supporting-facts", "two-arg-relations", "three-arg-relations",
@@ -25,11 +40,105 @@ TYPES = (
     "compound-coreference", "time-reasoning", "basic-deduction", "basic-induction", "positional-reasoning", "size-reasoning",
     "path-finding", "agents-motivations",
 )  # fmt: skip
+PAPER = "1+2+4+7+8+12+14+15+16+17+18"
+"""The 11 types of arXiv:2505.13792."""
 ARCHIVE = "https://raw.githubusercontent.com/siddk/entity-network/b18fbb7c749e98192a77132af9e537e399ac24c7/tasks/en-10k"
 """A copy of the official archive, whose own address is gone, at a fixed commit."""
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
 """Which hundredths of the hashes of story beginnings in the official training file belong to which split."""
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?", re.IGNORECASE)
+_NUMBERS = "none one two three four five six seven eight nine ten"
+_CHOICES = (
+    _NUMBERS,
+    "bathroom bedroom cinema garden hallway kitchen office park school",
+    "apple football milk none",
+    "bill daniel fred jeff john julie mary sandra",
+    "cat mouse sheep wolf",
+    "gray green white yellow",
+    "bored hungry thirsty tired",
+    "yes no maybe",
+)
+"""All answers of the 20 types but directions: a reply that names two of a line has not chosen."""
+_SAME = {
+    **{str(number): word for number, word in enumerate(_NUMBERS.split())},
+    **{"zero": "none", "nothing": "none", "mice": "mouse", "cats": "cat", "wolves": "wolf", "grey": "gray"},
+}
+_ELSEWHERE = {word for line in _CHOICES for word in line.split()} - {"no", "none"}
+_DIRECTIONS = {"n": "n", "e": "e", "s": "s", "w": "w", "north": "n", "east": "e", "south": "s", "west": "w"}
+
+
+@task("babi", version="2-A", paper="arXiv:1502.05698")
+class Babi(OpenBook):
+    """Types of the 20, as numbers joined by `+` or `paper`, from the `en-10k` files of release 1.2."""
+
+    types: int | str = 12
+    between: ClassVar[str] = " , "
+    licence: ClassVar[str] = "CC BY 3.0"
+    citation: ClassVar[str] = "Weston et al., Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks, ICLR 2016"
+
+    def __post_init__(self) -> None:
+        numbers = str(self.types).split("+")
+        if self.types != "paper":
+            if not all(number.isdecimal() and 1 <= int(number) <= len(TYPES) for number in numbers):
+                raise ValueError(f"types={self.types}: expected paper, or numbers from 1 to {len(TYPES)} joined by +")
+            chosen = sorted(set(map(int, numbers)))
+            object.__setattr__(self, "types", chosen[0] if len(chosen) == 1 else "+".join(map(str, chosen)))
+
+    @property
+    def numbers(self) -> list[int]:
+        """The types by number."""
+        return [int(number) for number in (PAPER if self.types == "paper" else str(self.types)).split("+")]
+
+    def kinds(self) -> Sequence[str]:
+        """The chosen types by name; all 20 where only one is chosen."""
+        numbers = self.numbers if len(self.numbers) > 1 else range(1, len(TYPES) + 1)
+        return [_kind(number) for number in numbers]
+
+    def problems(self, split: Split, n: int | None) -> list[Problem]:
+        tests = [asked.problem for number in self.numbers for asked in _read(_file(number, "test").locate(), number)]
+        found = tests
+        if split != "test":
+            ids = {problem.question.id for problem in tests}
+            rows = (asked for number in self.numbers for asked in _read(_file(number, "train").locate(), number))
+            mine = (asked.problem for asked in rows if hundredth(asked.beginning) in _SHARES[split])
+            found = [problem for problem in mine if problem.question.id not in ids]
+        return first(found, n, f"babi({self.types}): split {split}")
+
+    def data_digest(self) -> str:
+        return " ".join(_file(number, part).digest() for number in self.numbers for part in ("train", "test"))
+
+    def facts(self, problem: Problem) -> list[str]:
+        """The statements of the story."""
+        return [fact.strip() for fact in re.split(r" \.(?: |$)", problem.question.text)[:-1]]
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """Right for the gold answer and no other: lists as sets, ways as sequences.
+
+        | gold        | right                                                            | wrong              |
+        |-------------|------------------------------------------------------------------|--------------------|
+        | `garden`    | `Garden.`, `The answer is: **garden**`, `She is in the garden.`  | `garden or office` |
+        | `two`       | `2`, `She has two objects: the apple and the milk.`              | `two or three`     |
+        | `none`      | `0`, `nothing`; so for the gold `nothing`                        | `one`              |
+        | `wolf`      | `wolves`                                                         | `not wolves`       |
+        | `yes`       | `Yes, she is.`                                                   | `yes and no`       |
+        | `apple , milk` | `milk and apple`, `- milk` and `- apple` on lines             | `apple`            |
+        | `n , w`     | `north, west`, `First go north, then west.`                      | `w, n`             |
+
+        A reply without a word is unparsable.
+
+        >>> Babi().grade(Problem(Question("q", ""), "garden", ""), "Mary is in the **garden**.").verdict
+        <Verdict.RIGHT: 'right'>
+        """
+        golds = [_SAME.get(gold, gold) for gold in re.split(r"\s*,\s*", problem.gold.lower().strip())]
+        if set(golds) <= set("nesw"):
+            scores = dict.fromkeys(("f1", "precision", "recall", "exact_match"), float(_way(answer) == golds))
+        else:
+            others = [word for line in _CHOICES if not set(golds).isdisjoint(line.split()) for word in line.split()]
+            said = final_answer(answer)
+            said = _WORD.sub(lambda word: _choice(word[0], others), said) if others else said
+            scores = list_scores(said, golds, others)
+        return graded(answer, scores, scores["exact_match"])
 
 
 class Asked(NamedTuple):
@@ -39,75 +148,41 @@ class Asked(NamedTuple):
     problem: Problem
 
 
-@task("babi", version="1-A", paper="arXiv:1502.05698")
-class Babi(Task):
-    """Type `number` of the 20, from the `en-10k` files of release 1.2 (10,000 training questions)."""
+def _choice(word: str, choices: Sequence[str]) -> str:
+    """A word as the choice it means; nothing for one that answers other questions (`Mary: garden`, `two: apple, milk`)."""
+    meant = _SAME.get(word.lower(), word.lower())
+    if meant in choices:
+        return meant
+    return "" if meant in _ELSEWHERE else word
 
-    number: int = 12
-    licence: ClassVar[str] = "CC BY 3.0"
 
-    def problems(self, split: Split, n: int) -> list[Problem]:
-        tests = {a.problem.question.id: a.problem for a in _read(_file(self.number, "test").locate())}
-        found = tests
-        if split != "test":
-            rows = [a.problem for a in _read(_file(self.number, "train").locate()) if _hundredth(a.beginning) in _SHARES[split]]
-            found = {p.question.id: p for p in rows if p.question.id not in tests}
-        if len(found) < n:
-            raise HeistError(f"babi({self.number}): split {split} has {len(found)} questions, {n} were asked for")
-        # By id, so that the first n are a random sample of the file and not its beginning.
-        return sorted(found.values(), key=lambda p: p.question.id)[:n]
+def _way(answer: str) -> list[str]:
+    words = map(str.lower, _WORD.findall(final_answer(answer)))
+    return [_DIRECTIONS[word] for word in words if word in _DIRECTIONS]
 
-    def data_digest(self) -> str:
-        return " ".join(_file(self.number, part).digest() for part in ("train", "test"))
 
-    def grade(self, problem: Problem, answer: str) -> Verdict:
-        """Right for the gold words alone, whatever their case and spacing; an empty answer is unparsable."""
-        words = _TOKEN.findall(answer.lower())
-        if not words:
-            return Verdict.UNPARSABLE
-        return Verdict.RIGHT if words == problem.gold.split() else Verdict.WRONG
-
-    def summarize(self, trace: str) -> str | None:
-        """The recap names where each fact ends."""
-        return " ".join(f"{value} ." for value in self.values(trace)) or None
-
-    def wrong_trace(self, problem: Problem, rng: Random) -> str:
-        """Other statements of the story, none that supports the answer; of a story without others, shuffled words."""
-        facts = [fact.strip() for fact in re.split(r" \.(?: |$)", problem.question.text)[:-1]]
-        support = problem.trace.split(" ; ")
-        others = [fact for fact in facts if fact not in support]
-        if others:
-            return " ; ".join(rng.choice(others) for _ in support)
-        return " ; ".join(" ".join(reversed(fact.split())) for fact in support)
-
-    def values(self, trace: str) -> list[str]:
-        return [fact.split()[-1] for fact in trace.split(" ; ") if fact.split()]
-
-    def check(self, problem: Problem, trace: str) -> TraceCheck:
-        expected, found = problem.trace.split(" ; "), " ".join(trace.split()).split(" ; ")
-        return TraceCheck(sum(a == b for a, b in zip(expected, found, strict=False)), max(len(expected), len(found)))
+def _kind(number: int) -> str:
+    return TYPES[number - 1].replace("-", " ")
 
 
 def _file(number: int, part: str) -> DataFile:
-    if not 1 <= number <= len(TYPES):
-        raise HeistError(f"babi: number {number}: expected 1 to {len(TYPES)}")
     name = f"qa{number}_{TYPES[number - 1]}_{part}.txt"
     return DataFile(f"babi/en-10k/{name}", f"{ARCHIVE}/{name}")
 
 
 @cache
-def _read(path: Path) -> list[Asked]:
+def _read(path: Path, number: int) -> list[Asked]:
     """All questions of a file. Raises HeistError that names the line for anything but bAbI's format."""
     found: list[Asked] = []
     story: _Story | None = None
     for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
-            number, rest = line.split(" ", 1)
-            if number == "1":
-                story = _Story()
+            place, rest = line.split(" ", 1)
+            if place == "1":
+                story = _Story(_kind(number))
             if story is None:
                 raise ValueError("no story has begun")
-            found.extend(story.read(int(number), rest.split("\t")))
+            found.extend(story.read(int(place), rest.split("\t")))
         except (ValueError, KeyError):
             raise HeistError(
                 f"{path}, line {at}: expected `number statement` or `number question<TAB>answer<TAB>numbers of statements above`"
@@ -118,7 +193,8 @@ def _read(path: Path) -> list[Asked]:
 class _Story:
     """A story as it is read: its statements so far, by their numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self.facts: dict[int, str] = {}
         self.beginning = ""
 
@@ -130,12 +206,8 @@ class _Story:
         question, answer, support = cells
         text = " ".join([*self.facts.values(), _words(question)])
         self.beginning = self.beginning or text
-        trace = " ; ".join(self.facts[int(i)].rstrip(" .") for i in support.split())
+        trace = write_trace(self.kind, (self.facts[int(i)].rstrip(" .") for i in support.split()))
         return [Asked(self.beginning, Problem(Question(question_id(text), text), _words(answer), trace))]
-
-
-def _hundredth(text: str) -> int:
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 100
 
 
 def _words(text: str) -> str:

@@ -20,6 +20,7 @@ from typing import ClassVar, Literal, NamedTuple
 from heistbench.bench import (
     WRAPPERS,
     Demonstration,
+    Grade,
     HeistError,
     Problem,
     Prompt,
@@ -27,7 +28,6 @@ from heistbench.bench import (
     Split,
     Task,
     TraceCheck,
-    Verdict,
     demonstration_prompt,
     question_id,
     render_reply,
@@ -55,6 +55,7 @@ _SHARES: dict[str, range] = {
     "lesson": range(60, 100),
 }
 """Which hundredths of the question hashes belong to which split; lessons train the shipped models."""
+_PARTS = slice(0, 2), slice(2, 3)
 _STEP = re.compile(r"s(\d+) (\d) (\w+) (\d) is (\d)")
 
 
@@ -75,7 +76,9 @@ class Pocket(Task):
 
     licence: ClassVar[str] = "Apache-2.0"
 
-    def problems(self, split: Split, n: int) -> list[Problem]:
+    def problems(self, split: Split, n: int | None) -> list[Problem]:
+        if n is None:
+            raise HeistError("pocket makes its questions: there is no end of them, say how many")
         problems: list[Problem] = []
         for chain in _chains(split, Random(f"heistbench pocket {split}")):
             if len(problems) == n:
@@ -84,28 +87,30 @@ class Pocket(Task):
             problems.append(Problem(Question(question_id(chain.text), chain.text), str(result), trace))
         return problems
 
-    def grade(self, problem: Problem, answer: str) -> Verdict:
-        """Right for the one gold digit, alone or boxed; anything that is not one number is unparsable.
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        r"""Right for the one gold digit, alone or boxed; anything that is not one number is unparsable.
 
-        >>> Pocket().grade(Problem(Question("q", "start 1"), "7", ""), r"\\boxed{7}")
+        >>> Pocket().grade(Problem(Question("q", "start 1"), "7", ""), r"\boxed{7}").verdict
         <Verdict.RIGHT: 'right'>
         """
         match = re.fullmatch(r"(?:\\boxed\{\s*)?(\d{1,9})\s*\}?", answer.strip())
         if match is None:
-            return Verdict.UNPARSABLE
-        return Verdict.RIGHT if match[1] == problem.gold else Verdict.WRONG
+            return Grade.unparsable("not one number")
+        return Grade.of(match[1] == problem.gold, match[1])
 
     def summarize(self, trace: str) -> str | None:
         """What each `star` gave, a sentence a step: the recap a provider of this world shows."""
         return " ".join(f"s{i} star gives {r} ." for i, _, op, _, r in _STEP.findall(trace) if op == "star") or None
 
     def wrong_trace(self, problem: Problem, rng: Random) -> str:
+        """Other operators than the question's, and results that neither these nor the true ones give."""
         chain, steps = read_chain(problem.question.text), []
         value = chain.start
         for i, (op, n) in enumerate(chain.steps, 1):
-            barred = {apply(op, value, n), int(problem.gold) if i == len(chain.steps) else None}
+            other = rng.choice([name for name in (*PLUS_MINUS_TIMES, "star") if name != op])
+            barred = {apply(op, value, n), apply(other, value, n), int(problem.gold) if i == len(chain.steps) else None}
             result = rng.choice([digit for digit in range(10) if digit not in barred])
-            steps.append(f"s{i} {value} {op} {n} is {result}")
+            steps.append(f"s{i} {value} {other} {n} is {result}")
             value = result
         return " ; ".join(steps)
 
@@ -113,9 +118,13 @@ class Pocket(Task):
         return [result for *_, result in _STEP.findall(trace)]
 
     def check(self, problem: Problem, trace: str) -> TraceCheck:
-        expected, found = problem.trace.split(" ; "), " ".join(trace.split()).split(" ; ")
+        """Classified: the operators and operands of the question; retrieved: what each step really gives."""
+        words = trace.split()
+        expected, found = problem.trace.split(" ; "), " ".join(words).split(" ; ")
         right = sum(a == b for a, b in zip(expected, found, strict=False))
-        return TraceCheck(right, max(len(expected), len(found)))
+        told = [[(op, n, result) for _, _, op, n, result in _STEP.findall(text)] for text in (problem.trace, trace)]
+        classified, retrieved = ([step[part] for step in told[0]] == [step[part] for step in told[1]] for part in _PARTS)
+        return TraceCheck(right, max(len(expected), len(found)), classified, retrieved, len(words))
 
     def lessons(self, pupil: Pupil, n: int) -> list[tuple[Prompt, str]]:
         """`n` rows of (prompt, reply) that train one of the shipped models, from the lesson split alone."""

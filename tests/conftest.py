@@ -101,6 +101,16 @@ def write_tiny(path: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.fixture
+def test_data(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of real data sets that HEIST_TEST_DATA names, set as the data folder."""
+    folder = Path(os.environ.get("HEIST_TEST_DATA", "nowhere"))
+    if not folder.is_dir():
+        pytest.skip("HEIST_TEST_DATA names no folder with the real data sets")
+    monkeypatch.setenv("HEIST_DATA", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def heist() -> Callable[..., Ended]:
     """Runs the command line in this process."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,11 @@ from heistbench.bench.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = {
+    f"heistbench.{folder}.{path.stem}": path.read_text(encoding="utf-8")
+    for folder in ("bench", "attacks", "defenses", "tasks", "leaderboard")
+    for path in sorted((ROOT / folder).glob("*.py"))
+}
 
 
 class Echo:
@@ -60,3 +67,11 @@ def test_the_links_of_the_readme_lead_to_files(link: str) -> None:
 def test_the_readme_names_every_plugin_of_ours(kind: Any) -> None:
     ours = [name for name, cls in registry.all(kind).items() if cls.__module__.startswith("heistbench.")]
     assert [name for name in ours if f"`{name}`" not in README] == []
+
+
+@pytest.mark.parametrize("name", [name for name, text in EXAMPLES.items() if re.search(r"^ +>>> ", text, re.MULTILINE)])
+def test_the_examples_in_docstrings_are_true(name: str) -> None:
+    module = importlib.import_module(name)
+    found = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted
+    assert not found.failed

@@ -99,5 +99,5 @@ def test_other_data_make_another_cell(identity_of: Callable[..., str], tmp_path:
         for part in ("train", "test"):
             text = f"1 Mary went to the {place}.\n2 Where is Mary? \t{place}\t1\n"
             (folder / f"qa1_single-supporting-fact_{part}.txt").write_text(text)
-        found.add(identity_of(tasks=["babi(number=1)"]))
+        found.add(identity_of(tasks=["babi(types=1)"]))
     assert len(found) == 2

@@ -6,7 +6,8 @@ import pytest
 
 from heistbench.bench import Problem, Prompt, Question, Verdict, split_reply
 from heistbench.bench._engine import Completion, Sampling, TransformersEngine, engine_for
-from heistbench.bench._examine import Text, as_lm_eval_model, as_lm_eval_task, examine, judge
+from heistbench.bench._examine import examine, judge
+from heistbench.bench._lm_eval import Text, as_lm_eval_model, as_lm_eval_task
 from heistbench.bench._registry import registry
 
 TASK = registry.build("task", "pocket")
@@ -23,8 +24,8 @@ OPENED = "user: ...\nassistant: <think>\n"
         ("<think> 3 plus 4 is 7 </think> 8", "stop", "", Verdict.WRONG, "8"),
         ("<think> 7 </think> who knows", "stop", "", Verdict.UNPARSABLE, "who knows"),
         ("<think> 7 </think>", "stop", "", Verdict.UNPARSABLE, ""),
-        ("<think> 3 plus 4 is 7", "stop", "", Verdict.UNPARSABLE, None),
-        ("7", "stop", OPENED, Verdict.UNPARSABLE, None),
+        ("<think> 3 plus 4 is 7", "stop", "", Verdict.TRUNCATED, None),
+        ("7", "stop", OPENED, Verdict.TRUNCATED, None),
         ("", "stop", "", Verdict.UNPARSABLE, ""),
         ("<think> 3 plus 4 is 7", "length", "", Verdict.TRUNCATED, None),
         ("<think> 3 plus 4 is 7 </think> 7", "length", "", Verdict.TRUNCATED, None),
@@ -35,7 +36,7 @@ OPENED = "user: ...\nassistant: <think>\n"
 )
 def test_verdicts(text: str, stop: str, prompt_text: str, verdict: Verdict, answer: str | None) -> None:
     found = judge(TASK, PROBLEM, text, stop, prompt_text)
-    assert (found.id, found.verdict, found.answer) == ("q", verdict, answer)
+    assert (found.id, found.grade.verdict, found.answer) == ("q", verdict, answer)
 
 
 def test_a_verdict_keeps_the_trace_it_was_read_beside() -> None:
@@ -80,7 +81,7 @@ def test_every_question_has_one_verdict_in_order() -> None:
     told: list[int] = []
     found = examine(engine, TASK, problems, Sampling(), told.append)
     expected = ["right", "wrong", "truncated", "unparsable", "error", "refused", "unparsable"]
-    assert [(e.id, e.verdict) for e in found] == [(p.question.id, v) for p, v in zip(problems, expected, strict=True)]
+    assert [(e.id, e.grade.verdict) for e in found] == [(p.question.id, v) for p, v in zip(problems, expected, strict=True)]
     assert sum(told) == 7
 
 
@@ -96,13 +97,13 @@ def test_shipped_models_are_as_good_as_their_cards_say(name: str) -> None:
     from heistbench.bench._models import card
 
     found = examine(engine_for(f"pocket/{name}"), TASK, TASK.problems("dev", 120), Sampling(max_new_tokens=64))
-    accuracy = sum(e.verdict is Verdict.RIGHT for e in found) / 120
+    accuracy = sum(e.grade.verdict is Verdict.RIGHT for e in found) / 120
     assert abs(accuracy - card(f"pocket/{name}")["measured on 500 development questions"]["accuracy"]) < 0.12
 
 
 def test_an_exam_with_too_few_tokens_is_truncated() -> None:
     found = examine(engine_for("pocket/victim-2"), TASK, TASK.problems("dev", 4), Sampling(max_new_tokens=5))
-    assert [e.verdict for e in found] == [Verdict.TRUNCATED] * 4
+    assert [e.grade.verdict for e in found] == [Verdict.TRUNCATED] * 4
 
 
 # the referee: lm-eval's own model for transformers, on the same task object
@@ -139,7 +140,7 @@ def test_lm_evals_own_model_says_and_scores_the_same(engine: TransformersEngine,
     theirs = evaluate(referee, task)
     assert ours == theirs
     assert 0.3 < ours[0] < 0.95  # neither all right nor all wrong, so that agreement means something
-    graded = [TASK.grade(p, split_reply(text).answer or "") is Verdict.RIGHT for p, text in zip(problems, ours[1], strict=True)]
+    graded = [TASK.grade(p, split_reply(text).answer or "").score for p, text in zip(problems, ours[1], strict=True)]
     assert ours[0] == pytest.approx(sum(graded) / len(graded))
 
 

@@ -50,4 +50,18 @@ def test_ids_hang_on_the_text_alone(a: str, b: str) -> None:
 
 @pytest.mark.parametrize(("right", "steps", "whole"), [(3, 3, True), (2, 3, False), (0, 1, False)])
 def test_a_trace_is_whole_when_every_step_is_right(right: int, steps: int, whole: bool) -> None:
-    assert TraceCheck(right, steps).whole is whole
+    assert TraceCheck(right, steps, True, True, 9).whole is whole
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        (TraceCheck(2, 2, True, True, 9), "right"),
+        (TraceCheck(1, 2, True, False, 9), "class"),
+        (TraceCheck(1, 2, False, True, 9), "facts"),
+        (TraceCheck(0, 2, False, False, 9), "wrong"),
+        (TraceCheck(0, 2, False, False, 0), "none"),
+    ],
+)
+def test_a_trace_in_one_word(check: TraceCheck, kind: str) -> None:
+    assert check.kind == kind

@@ -4,7 +4,24 @@ from random import Random
 
 import pytest
 
-from heistbench.bench import Attack, Defense, Exposure, Prompt, Reply, Task, Usage, attack, defense, task
+from heistbench.bench import (
+    Attack,
+    Defense,
+    Exposure,
+    Grade,
+    HeistError,
+    Problem,
+    Prompt,
+    Question,
+    Reply,
+    Split,
+    Task,
+    Usage,
+    attack,
+    defense,
+    task,
+)
+from heistbench.bench._plugins import Info
 from heistbench.bench._registry import registry
 
 pytestmark = pytest.mark.usefixtures("own_plugins")
@@ -17,8 +34,27 @@ def test_a_plugin_must_write_one_method(contract: type, methods: set[str]) -> No
         type("Empty", (contract,), {})()
 
 
-def test_a_task_must_write_questions_grader_and_checker() -> None:
-    assert Task.__abstractmethods__ == {"problems", "grade", "summarize", "wrong_trace", "values", "check"}
+def test_a_task_must_write_questions_and_grader() -> None:
+    assert Task.__abstractmethods__ == {"problems", "grade"}
+
+
+def test_a_task_without_checkable_traces_says_so() -> None:
+    class Plain(Task):
+        info = Info("task", "plain", "1-A")
+
+        def problems(self, split: Split, n: int | None) -> list[Problem]:
+            return []
+
+        def grade(self, problem: Problem, answer: str) -> Grade:
+            return Grade.of(answer == problem.gold)
+
+    task, problem = Plain(), Problem(Question("q", "?"), "7", "")
+    assert task.check(problem, "any") is None
+    assert task.summarize("any") is None
+    assert task.values("from 3.5 to -7") == ["3.5", "-7"]
+    assert [grade.score for grade in task.grade_all([problem, problem], ["7", "8"])] == [1.0, 0.0]
+    with pytest.raises(HeistError, match="task plain has no wrong traces: leave the control wrong_trace out"):
+        task.wrong_trace(problem, Random(0))
 
 
 def test_a_defense_lets_prompts_through_unless_it_says_otherwise() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from heistbench.bench import HeistError, Verdict
+from heistbench.bench import Grade, HeistError, TraceCheck, Verdict
+from heistbench.bench._examine import Examined
 from heistbench.bench._record import Exam, Record, read_record, read_records, slug, write_record
 
 verdicts = st.dictionaries(st.text("abc", min_size=1, max_size=4), st.sampled_from(list(Verdict)), max_size=12)
@@ -27,6 +28,13 @@ def raw(tiny_run) -> dict[str, Any]:
 @pytest.fixture
 def record(raw: dict[str, Any]) -> Record:
     return Record.model_validate(raw)
+
+
+def examined(found: dict[str, Verdict]) -> list[Examined]:
+    """Outcomes with these verdicts; a wrong answer has half a point, a trace is right where the answer is."""
+    half = {Verdict.RIGHT: 1.0, Verdict.WRONG: 0.5}
+    checks = {v: TraceCheck(int(v is Verdict.RIGHT), 1, True, v is Verdict.RIGHT, 7) for v in Verdict}
+    return [Examined(i, Grade(v, half.get(v, 0.0), metrics={"f1": 0.5}), checks[v], "", "") for i, v in found.items()]
 
 
 def changed(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -45,26 +53,31 @@ def changed(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 
 @given(verdicts)
 def test_an_exam_adds_up(found: dict[str, Verdict]) -> None:
-    exam = Exam.of(found)
+    exam = Exam.of(examined(found))
     assert exam.n == len(found) == sum(exam.counts.values())
     assert set(exam.counts) == set(Verdict)
     right = sum(v is Verdict.RIGHT for v in found.values())
+    wrong = sum(v is Verdict.WRONG for v in found.values())
     assert exam.accuracy == (right / len(found) if found else 0.0)
+    assert exam.score == pytest.approx((right + wrong / 2) / len(found) if found else 0.0)
+    assert exam.partial == {i: 0.5 for i, v in found.items() if v is Verdict.WRONG}
+    assert exam.metrics == ({"f1": 0.5} if found else {})
+    assert (exam.traces or {}) == {i: "right 7" if v is Verdict.RIGHT else "class 7" for i, v in found.items()}
     assert Exam.model_validate_json(exam.model_dump_json()) == exam
 
 
 @given(verdicts.filter(bool), st.data())
 def test_an_exam_that_does_not_add_up_is_refused(found: dict[str, Verdict], data: st.DataObject) -> None:
-    raw = Exam.of(found).model_dump(mode="json")
-    field = data.draw(st.sampled_from(["accuracy", "n", "counts", "verdicts"]))
-    if field == "accuracy":
-        raw["accuracy"] = data.draw(st.floats(0, 1).filter(lambda a: abs(a - raw["accuracy"]) * len(found) > 1e-5))
+    raw = Exam.of(examined(found)).model_dump(mode="json")
+    field = data.draw(st.sampled_from(["accuracy", "score", "n", "counts", "verdicts", "traces"]))
+    if field in ("accuracy", "score"):
+        raw[field] = data.draw(st.floats(0, 1).filter(lambda a: abs(a - raw[field]) * len(found) > 1e-5))
     elif field == "n":
         raw["n"] += data.draw(st.sampled_from([1, -1]))
     elif field == "counts":
         raw["counts"][data.draw(st.sampled_from(sorted(raw["counts"])))] += 1
     else:
-        raw["verdicts"].pop(next(iter(raw["verdicts"])))
+        raw[field].pop(next(iter(raw[field])))
     with pytest.raises(ValidationError):
         Exam.model_validate(raw)
 
@@ -137,7 +150,7 @@ def refuses(raw: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
         ("arm.sede", 1, r"arm\.sede: Extra inputs"),
         ("arm.attack.extra", 1, r"arm\.attack\.extra: Extra inputs"),
         ("extra", 1, "extra: Extra inputs"),
-        ("schema_version", 2, "schema_version: "),
+        ("schema_version", 1, "schema_version: "),
         ("provenance.commit", 7, r"provenance\.commit: "),
     ],
 )

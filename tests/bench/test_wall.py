@@ -21,6 +21,7 @@ from heistbench.bench import (
     BudgetExceeded,
     Defense,
     Exposure,
+    Grade,
     HeistError,
     Problem,
     Prompt,
@@ -31,7 +32,6 @@ from heistbench.bench import (
     Task,
     TraceCheck,
     Usage,
-    Verdict,
     attack,
     defense,
     task,
@@ -186,8 +186,8 @@ def use_world() -> None:
             rows = [(f"{split}-{i}", f"question {split} {i}") for i in range(n)]
             return [Problem(Question(key, text), f"{GOLD}-{key}", f"{TRACE}-{key}") for key, text in rows]
 
-        def grade(self, problem: Problem, answer: str) -> Verdict:
-            return Verdict.RIGHT if answer == problem.gold else Verdict.WRONG
+        def grade(self, problem: Problem, answer: str) -> Grade:
+            return Grade.of(answer == problem.gold)
 
         def summarize(self, trace: str) -> str | None:
             return f"recap of {trace}"
@@ -199,7 +199,8 @@ def use_world() -> None:
             return trace.split()
 
         def check(self, problem: Problem, trace: str) -> TraceCheck:
-            return TraceCheck(int(trace == problem.trace), 1)
+            right = trace == problem.trace
+            return TraceCheck(int(right), 1, right, right, len(trace.split()))
 
     @defense("curtain", version="1-A", touches=("answer", "summary"))
     class Curtain(Defense):
@@ -232,7 +233,7 @@ def world_of(tmp_path: Path) -> Callable[..., World]:
 
     def world(attack: str, defense: str = "curtain", size: int = 3) -> World:
         suite = Suite.model_validate({**raw, "sizes": {"query": size, "surrogate": 2, "test": 2}})
-        cell = Cell(suite, suite.victims[0], defense, attack, "marked", suite.students[0], 0)
+        cell = Cell(suite, suite.victims[0], defense, attack, "marked", "marked", suite.students[0], 0)
         return World(cell, Store(tmp_path / "store"))
 
     return world

@@ -56,13 +56,15 @@ def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> 
     scores = {"lcs_f": 0.61, "length_ratio": 1.02, "answer_agreement": 0.9}
     return {
         "arm": {
-            "suite": "pocket", "task": plugin("pocket"), "victim": "oracle", "release": "1", "victim_model": "pocket/victim-1",
+            "suite": "pocket", "task": plugin("pocket"), "exam": plugin("pocket"), "victim": "oracle", "release": "1",
+            "victim_model": "pocket/victim-1",
             "defense": defense, "defenses": [defense_id(part) for part in defense.split("+")], "attack": plugin(attack),
             "control": False, "privileged": False, "threat": "black-box", "student": "pocket/base",
             "recipe": {"epochs": 30}, "seed": seed,
         },
         "exam": {
-            "accuracy": right / n if n else 0.0, "n": n, "counts": {"right": right, "wrong": n - right}, "verdicts": verdicts,
+            "accuracy": right / n if n else 0.0, "score": right / n if n else 0.0, "n": n,
+            "counts": {"right": right, "wrong": n - right}, "verdicts": verdicts,
         },
         "loot": {"questions": 200, "rows": 200, "traces": 190, "whole_traces": 0.55, "right_answers": 0.93, "sha256": "0" * 64},
         "overlap": {

@@ -146,17 +146,17 @@ def test_other_text_is_no_question(text: str) -> None:
     ],
 )
 def test_grades(answer: str, verdict: Verdict) -> None:
-    assert TASK.grade(Problem(Question("q", "start 1"), "7", ""), answer) is verdict
+    assert TASK.grade(Problem(Question("q", "start 1"), "7", ""), answer).verdict is verdict
 
 
 @given(problems, st.integers(0, 9))
 def test_one_digit_is_right(problem: Problem, digit: int) -> None:
-    assert (TASK.grade(problem, str(digit)) is Verdict.RIGHT) == (str(digit) == problem.gold)
+    assert (TASK.grade(problem, str(digit)).verdict is Verdict.RIGHT) == (str(digit) == problem.gold)
 
 
 @given(problems, st.text())
 def test_any_answer_gets_one_of_three_grades(problem: Problem, answer: str) -> None:
-    assert TASK.grade(problem, answer) in (Verdict.RIGHT, Verdict.WRONG, Verdict.UNPARSABLE)
+    assert TASK.grade(problem, answer).verdict in (Verdict.RIGHT, Verdict.WRONG, Verdict.UNPARSABLE)
 
 
 # traces
@@ -164,7 +164,8 @@ def test_any_answer_gets_one_of_three_grades(problem: Problem, answer: str) -> N
 
 @given(problems)
 def test_the_true_trace_is_whole_whatever_its_spacing(problem: Problem) -> None:
-    assert TASK.check(problem, problem.trace).whole
+    check = TASK.check(problem, problem.trace)
+    assert (check.whole, check.classified, check.retrieved, check.words) == (True, True, True, len(problem.trace.split()))
     assert TASK.check(problem, problem.trace.replace(" ", "  \n")).whole
 
 
@@ -196,8 +197,9 @@ def test_any_text_can_be_checked(problem: Problem, trace: str) -> None:
 def test_a_wrong_trace_has_the_form_and_nothing_right(problem: Problem, rng: Random) -> None:
     wrong = TASK.wrong_trace(problem, rng)
     check = TASK.check(problem, wrong)
-    assert (check.right, check.steps) == (0, len(problem.trace.split(" ; ")))
-    assert [(i, op, b) for i, _, op, b, _ in steps(wrong)] == [(i, op, b) for i, _, op, b, _ in steps(problem.trace)]
+    assert (check.right, check.steps, check.classified, check.retrieved) == (0, len(problem.trace.split(" ; ")), False, False)
+    assert [(i, b) for i, _, _, b, _ in steps(wrong)] == [(i, b) for i, _, _, b, _ in steps(problem.trace)]
+    assert all(op != true for (_, _, op, _, _), (_, _, true, _, _) in zip(steps(wrong), steps(problem.trace), strict=True))
     assert steps(wrong)[-1][-1] != int(problem.gold)
 
 

@@ -1,0 +1,91 @@
+"""Every task of ours as an Inspect task: `inspect eval heistbench/gsm8k --model ...` finds them through the entry point.
+
+`-T n=100` examines the first hundred questions; other `-T` options are the task's own parameters (`-T types=1`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from inspect_ai import Task as InspectTask
+from inspect_ai import task as register
+from inspect_ai.dataset import Sample
+from inspect_ai.model import ContentReasoning
+from inspect_ai.scorer import Score, mean, scorer, stderr
+from inspect_ai.solver import generate
+
+from heistbench.bench._examine import judge
+from heistbench.bench._nouns import Problem, Stop, Verdict
+from heistbench.bench._plugins import Task
+from heistbench.bench._registry import registry
+from heistbench.bench._text import CLOSE, OPEN
+
+if TYPE_CHECKING:
+    from inspect_ai.model import ModelOutput
+    from inspect_ai.scorer import Scorer, Target
+    from inspect_ai.solver import TaskState
+
+GENERATED = 500
+"""Questions of a task that makes its own."""
+
+
+def as_inspect_task(name: str, n: int | None = None, **parameters: Any) -> InspectTask:
+    """A task of ours, on the first `n` questions of its test split (None: all of them)."""
+    spec = f"{name}({', '.join(f'{key}={value}' for key, value in parameters.items())})" if parameters else name
+    task, problems = _load(spec, n)
+    samples = [Sample(id=p.question.id, input=p.question.text, target=p.gold) for p in problems]
+    return InspectTask(dataset=samples, solver=generate(), scorer=graded(spec, n), version=task.info.version)
+
+
+@scorer(metrics={"right": [mean(), stderr()], "score": [mean(), stderr()]})
+def graded(spec: str, n: int | None = None) -> Scorer:
+    """The task's own grader; verdict and trace are in the score's metadata."""
+    task, problems = _load(spec, n)
+    known = {problem.question.id: problem for problem in problems}
+
+    async def score(state: TaskState, target: Target) -> Score:
+        from anyio.to_thread import run_sync
+
+        text, stop = reply_of(state.output)
+        # Graders may wait for a worker process: Inspect's event loop must not.
+        examined = await run_sync(partial(judge, task, known[str(state.sample_id)], text, stop))
+        grade = examined.grade
+        return Score(
+            value={"right": float(grade.verdict is Verdict.RIGHT), "score": grade.score},
+            answer=grade.extracted,
+            explanation=grade.reason or grade.verdict.value,
+            metadata={"verdict": grade.verdict.value, "trace": examined.trace, **grade.metrics},
+        )
+
+    return score
+
+
+def reply_of(output: ModelOutput) -> tuple[str, Stop]:
+    """A reply as `judge` reads it: thinking that the provider sent apart goes back between its tags.
+
+    A redacted block of reasoning is no thinking that anyone can read, and is left out.
+    """
+    if not output.choices:
+        return "", "error"
+    content = output.choices[0].message.content
+    blocks = [] if isinstance(content, str) else [part for part in content if isinstance(part, ContentReasoning)]
+    trace = "\n".join(part.reasoning for part in blocks if not part.redacted)
+    text = f"{OPEN}\n{trace}\n{CLOSE}\n\n{output.completion}" if trace else output.completion
+    stops: dict[str, Stop] = {"max_tokens": "length", "model_length": "length", "content_filter": "refused"}
+    return text, stops.get(output.stop_reason, "stop")
+
+
+def _load(spec: str, n: int | None) -> tuple[Task, list[Problem]]:
+    task = cast(Task, registry.build("task", spec))
+    return task, task.problems("test", n or (GENERATED if task.info.name == "pocket" else None))
+
+
+def _register(name: str) -> Any:
+    def factory(n: int | None = None, **parameters: Any) -> InspectTask:
+        return as_inspect_task(name, n, **parameters)
+
+    return register(name=name)(factory)
+
+
+TASKS = {name: _register(name) for name in registry.all("task")}

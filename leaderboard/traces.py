@@ -1,0 +1,63 @@
+"""Answers against traces: how often a student is right for right reasons (arXiv:2505.13792, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum
+
+from heistbench.bench._nouns import Verdict
+from heistbench.bench._record import Record
+from heistbench.bench._stats import Association, association
+
+CLASSIFIED, RETRIEVED = ("right", "class"), ("right", "facts")
+"""The kinds of trace whose classification, and whose facts, are right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What students wrote before their answers, summed over seeds.
+
+    `table` counts questions by answer, then trace: {"right": {"right": .., "wrong": ..}, "wrong": {...}}; an answer that is
+    not right counts as wrong, whatever the reason. The two shares are None where nothing is there to take a share of,
+    `independence` where answers or traces are all alike.
+    """
+
+    table: dict[str, dict[str, int]]
+    classified: float
+    retrieved: float
+    words: float
+    wrong_given_right_trace: float | None
+    right_trace_given_wrong: float | None
+    independence: Association | None
+
+
+def traces(records: Sequence[Record]) -> Traces | None:
+    """The table of an arm's records, in the order of seeds; None unless all of them had their traces checked."""
+    import numpy as np
+
+    seen = [record.exam.traces for record in records if record.exam.traces]
+    if len(seen) < len(records):
+        return None
+    ids = sorted(seen[0])
+    answers = np.array([[float(r.exam.verdicts[i] is Verdict.RIGHT) for i in ids] for r in records])
+    kinds = [[found[i].split()[0] for i in ids] for found in seen]
+    whole = np.array([[float(kind == "right") for kind in row] for row in kinds])
+    flat = [kind for row in kinds for kind in row]
+    counted = {
+        answer: {trace: int(((answers == a) & (whole == t)).sum()) for trace, t in (("right", 1), ("wrong", 0))}
+        for answer, a in (("right", 1), ("wrong", 0))
+    }
+    return Traces(
+        table=counted,
+        classified=sum(kind in CLASSIFIED for kind in flat) / len(flat),
+        retrieved=sum(kind in RETRIEVED for kind in flat) / len(flat),
+        words=fsum(int(text.split()[1]) for found in seen for text in found.values()) / len(flat),
+        wrong_given_right_trace=_share(counted["wrong"]["right"], counted["right"]["right"]),
+        right_trace_given_wrong=_share(counted["wrong"]["right"], counted["wrong"]["wrong"]),
+        independence=association(answers, whole),
+    )
+
+
+def _share(part: int, rest: int) -> float | None:
+    return part / (part + rest) if part + rest else None
