@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heistbench.bench import Prompt, render_reply
+from heistbench.bench import HeistError, Prompt, render_reply
 from heistbench.bench._engine import Sampling, TransformersEngine
 from heistbench.bench._models import Checkpoint, digest
 from heistbench.bench._registry import registry
@@ -174,3 +174,23 @@ def test_progress_is_told_step_by_step(tune: Callable) -> None:
 def test_steps_are_batches_times_epochs(epochs: int, batch_size: int, rows: int) -> None:
     batches = len(range(0, rows, batch_size))
     assert Recipe(epochs=epochs, batch_size=batch_size).steps(rows) == epochs * batches
+
+
+# recipes for a GPU
+
+
+def test_fields_that_came_later_leave_a_recipes_identity_alone() -> None:
+    plain = Recipe(epochs=2)
+    assert not {"optimizer", "load_in_4bit"} & plain.identity.keys()
+    assert plain.identity["epochs"] == 2
+    assert Recipe(epochs=2, optimizer="adamw_8bit").identity == {**plain.identity, "optimizer": "adamw_8bit"}
+    assert Recipe(epochs=2, load_in_4bit=True).identity != plain.identity
+
+
+def test_four_bits_need_a_gpu(tune: Callable) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(HeistError, match="load_in_4bit needs a GPU and bitsandbytes"):
+        tune(Recipe(load_in_4bit=True))

@@ -70,6 +70,23 @@ def test_tasks_victims_and_students_multiply(suite_file: Callable) -> None:
     assert len(cells(load_suite(str(path)))) == 2 * 2 * 20
 
 
+def test_exams_multiply_and_have_sizes_of_their_own(suite_file: Callable) -> None:
+    own = {"query": 5, "surrogate": 6, "test": 7}
+    suite = load_suite(str(suite_file(exams=["pocket", "jeebench"], sizes_of={"jeebench": own})))
+    found = cells(suite)
+    assert len(found) == 2 * 20
+    assert {(cell.task, cell.exam) for cell in found} == {("pocket", "pocket"), ("pocket", "jeebench")}
+    assert {cell.exam: cell.sizes.model_dump() for cell in found} == {
+        "pocket": suite.sizes.model_dump(),
+        "jeebench": {**suite.sizes.model_dump(), "test": 7},
+    }
+
+
+def test_sizes_of_names_tasks_of_the_suite(suite_file: Callable) -> None:
+    with pytest.raises(HeistError, match="sizes_of names jeebench, which is none of its tasks and exams"):
+        load_suite(str(suite_file(sizes_of={"jeebench": {"query": 5}})))
+
+
 @pytest.mark.parametrize(
     ("victim", "called", "label"),
     [

@@ -88,3 +88,79 @@ def test_splits_are_as_large_as_the_suite_says(world_of: Callable[..., World]) -
 def test_an_unknown_model_is_an_error(world_of: Callable[..., World], reference: str) -> None:
     with pytest.raises(HeistError, match=reference):
         world_of().resolve(reference)
+
+
+# exams elsewhere, and suites without an attacker's models
+
+ELSEWHERE = '''
+from heistbench.bench import Grade, Problem, Question, Task, first, question_id, task
+
+@task("elsewhere", version="1-A")
+class Elsewhere(Task):
+    """Sums whose traces nobody checks."""
+
+    licence = "none"
+
+    def problems(self, split, n):
+        assert split == "test", "examined and not attacked"
+        texts = [f"what is {i} plus {i}" for i in range(20)]
+        return first((Problem(Question(question_id(text), text), str(2 * i), "") for i, text in enumerate(texts)), n, "sums")
+
+    def grade(self, problem, answer):
+        return Grade.of(answer.strip() == problem.gold, answer)
+'''
+
+
+@pytest.mark.usefixtures("own_plugins")
+def test_students_may_be_examined_on_another_task(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
+    plugin = tmp_path / "elsewhere.py"
+    plugin.write_text(ELSEWHERE)
+    own = {"query": 12, "surrogate": 30, "test": 4}
+    changes = {**SCRATCH, "tasks": ["pocket"], "exams": ["pocket", "elsewhere"], "sizes_of": {"elsewhere": {**own, "test": 9}}}
+    ended = heist("run", suite_file(**changes), "--out", tmp_path / "out", "--jobs", 1, "--plugin", plugin)
+    assert ended.code == 0, ended.err
+    found = [json.loads(path.read_text()) for path in (tmp_path / "out" / "tiny").rglob("true_trace/**/seed-0.json")]
+    by_exam = {record["arm"]["exam"]["name"]: record for record in found}
+    assert {name: record["exam"]["n"] for name, record in by_exam.items()} == {"pocket": 6, "elsewhere": 9}
+    assert by_exam["pocket"]["exam"]["traces"] is not None
+    assert by_exam["elsewhere"]["exam"]["traces"] is None
+    # The student is the same: it was trained once.
+    assert len({record["provenance"]["models"]["student after"] for record in found}) == 1
+    # Honest users ask the attacked task.
+    assert by_exam["elsewhere"]["utility"]["accuracy"] == 1.0
+    assert "examined on elsewhere" in ended.out
+
+
+def test_honest_users_ask_what_nobody_attacks(world_of: Callable[..., World]) -> None:
+    world = world_of()
+    asked = {p.question.id for p in world.honest}
+    assert asked == {p.question.id for p in world.problems("test")}
+    assert not asked & {p.question.id for split in ("query", "surrogate") for p in world.problems(split)}
+
+
+def test_a_suite_may_name_no_surrogate(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
+    bare = {**SCRATCH, "surrogate": None, "inverter": None}
+    ended = heist("run", suite_file(**bare), "--out", tmp_path / "out", "--jobs", 1)
+    assert ended.code == 0, ended.err
+    record = json.loads(next((tmp_path / "out" / "tiny").rglob("true_trace/**/seed-0.json")).read_text())
+    assert record["provenance"]["models"]["surrogate"] == record["provenance"]["models"]["inverter"] == "none"
+    assert record["overlap"]["floor_surrogate"] == {}
+    assert record["overlap"]["ceiling_victim_again"]["lcs_f"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("attack", "changes", "missing"),
+    [
+        ("surrogate_trace", {"surrogate": None}, "surrogate"),
+        ("trace_inversion", {"surrogate": None}, "surrogate"),
+        ("trace_inversion", {"inverter": None}, "inverter"),
+    ],
+)
+def test_an_attack_that_needs_what_the_suite_does_not_name_says_so(
+    suite_file: Callable, tmp_path: Path, heist: Callable, attack: str, changes: dict[str, None], missing: str
+) -> None:
+    kind = "controls" if attack == "surrogate_trace" else "attacks"
+    suite = suite_file(**{**SCRATCH, **changes, "attacks": [], "controls": [], kind: [attack]})
+    ended = heist("run", suite, "--out", tmp_path / "out", "--jobs", 1)
+    assert ended.code == 2
+    assert f"suite tiny names no {missing}, and {attack} needs one" in ended.err
