@@ -5,6 +5,8 @@ from heistbench.bench._data import DataFile
 from heistbench.bench._demos import WRAPPERS, Demonstration, Wrapper, demonstration_prompt, read_shown, show
 from heistbench.bench._errors import BudgetExceeded, HeistError
 from heistbench.bench._inversion import inversion_prompt, invert
+from heistbench.bench._mathgrade import grade_math, grade_math_all
+from heistbench.bench._mathtext import boxed_answer
 from heistbench.bench._nouns import (
     Bill,
     Exposure,
@@ -63,10 +65,13 @@ __all__ = [
     "ask",
     "attack",
     "bleu",
+    "boxed_answer",
     "defense",
     "demonstration_prompt",
     "final_answer",
     "first",
+    "grade_math",
+    "grade_math_all",
     "graded",
     "hundredth",
     "inversion_prompt",

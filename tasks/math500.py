@@ -1,0 +1,81 @@
+r"""MATH-500: competition problems with exact answers, the 500 of MATH's test set on which reasoning models are compared.
+
+    question   Convert the point $(0,3)$ in rectangular coordinates to polar coordinates. ...
+    trace      We have that $r = \sqrt{0^2 + 3^2} = 3.$ ... \boxed{\left( 3, \frac{\pi}{2} \right)}.$
+    answer     \left( 3, \frac{\pi}{2} \right)
+
+For examination only. The problems are of arXiv:2103.03874, chosen by arXiv:2305.20050.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from heistbench.bench import (
+    DataFile,
+    Grade,
+    HeistError,
+    Problem,
+    Question,
+    Split,
+    Task,
+    first,
+    grade_math,
+    grade_math_all,
+    question_id,
+    task,
+)
+
+FILE = DataFile(
+    "math500/test.jsonl",
+    "https://raw.githubusercontent.com/hkust-nlp/simpleRL-reason/cf1c7858bfc145a27aa733e75d930d34f0d318a6/"
+    "examples/simplelr_math_eval/data/math500/test.jsonl",
+)
+HOW = r"Reason step by step, and end with the final answer in \boxed{}."
+
+
+@task("math500", version="1-A", paper="arXiv:2305.20050")
+class Math500(Task):
+    """500 questions of seven subjects and five levels, graded by math-verify."""
+
+    licence: ClassVar[str] = "MIT"
+    citation: ClassVar[str] = (
+        "Hendrycks et al., Measuring Mathematical Problem Solving With the MATH Dataset, 2021; "
+        "Lightman et al., Let's Verify Step by Step, 2023"
+    )
+
+    def problems(self, split: Split, n: int | None) -> list[Problem]:
+        if split != "test":
+            raise HeistError("math500 is for examination only: name a task to attack under `tasks` and math500 under `exams`")
+        return first(_read(FILE.locate()), n, "math500: split test")
+
+    def data_digest(self) -> str:
+        return FILE.digest()
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """By `grade_math`."""
+        return grade_math(problem.gold, answer)
+
+    def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
+        return grade_math_all([(problem.gold, answer) for problem, answer in zip(problems, answers, strict=True)])
+
+
+@cache
+def _read(path: Path) -> list[Problem]:
+    """All questions of the file. Raises HeistError that names the line for another format."""
+    found = []
+    for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            known = {"subject": str(row["subject"]), "level": str(row["level"])}
+            question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{HOW}", known)
+            found.append(Problem(question, row["answer"].strip(), row["solution"].strip()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise HeistError(f"{path}, line {at}: expected JSON with problem, solution, answer, subject and level") from None
+    return found
