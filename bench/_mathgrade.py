@@ -92,6 +92,8 @@ def _compare_text(gold: str, answer: str) -> Grade | dict[str, Any]:
         return Grade.of(letter[1] in choice.groups(), letter[1])
     if (numeral := _NUMERAL.fullmatch(ours)) and (other := _NUMERAL.fullmatch(theirs)):
         return Grade.of(numeral.groups() == other.groups(), theirs)
+    if given.passage and WRAPPED.fullmatch(given.text) and not (ours.isalpha() or re.search(r"\d", given.passage)):
+        return Grade.unparsable("no mathematics")  # words, where gold is none
     number = is_number(without_unit(known.text))
     plain = [known.text] if _COMMA.fullmatch(known.text) else []
     return {

@@ -181,18 +181,18 @@ def test_an_item_whose_worker_is_killed_gets_another_one(pool: Pool, tmp_path: P
     assert pool.map([["die once", str(tmp_path / "died")]]) == ["alive"]
 
 
-def test_killing_workers_all_the_time_loses_nothing(pool: Pool) -> None:
+def test_killing_workers_on_the_way_loses_nothing(pool: Pool) -> None:
+    jobs = [["sleep", 0.02 + i / 10_000] for i in range(60)]
+    before = {process for _, process in pool.map(jobs[:10])}
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(pool.map, [["sleep", 0.02 + i / 10_000] for i in range(60)])
-        killed = 0
-        while not future.done() and killed < 3:
-            time.sleep(0.3)
-            for child in psutil.Process().children()[:1]:
-                child.kill()
-                killed += 1
+        future = thread.submit(pool.map, jobs)
+        for process in before:
+            time.sleep(0.15)
+            psutil.Process(process).kill()
         found = future.result()
-    assert killed
-    assert values(found) == [0.02 + i / 10_000 for i in range(60)]
+    assert len(before) == 2
+    assert values(found) == [seconds for _, seconds in jobs]
+    assert {process for _, process in found} - before
 
 
 def test_workers_killed_while_idle_are_replaced(pool: Pool) -> None:

@@ -143,10 +143,20 @@ WRONG: dict[str, list[str]] = {
     "0.33": [r"\boxed{\frac13}"],
     ".0000672": [r"\boxed{0.0000670}", r"\boxed{6.71 \times 10^{-5}}"],
     r"\pi": ["3.14159"],
-    "3": ["three"],
     r"1 - \frac{1}{\mathrm{e}}": [r"$1 + \frac{1}{\mathrm{e}}$"],
 }
-UNPARSABLE = ["", "  \n", "\u202e" * 50, "I do not know.", r"\boxed{}", "Let us think about this for a while and then some more"]
+UNPARSABLE = [
+    "",
+    "dunno",
+    "It is hard.",
+    "three",
+    "The answer is unclear.",
+    "  \n",
+    "\u202e" * 50,
+    "I do not know.",
+    r"\boxed{}",
+    "Let us think about this for a while and then some more",
+]
 
 
 def test_answers_as_models_write_them_are_right() -> None:
@@ -168,7 +178,6 @@ def test_replies_without_mathematics_are_unparsable() -> None:
         (r"\boxed{3} and \boxed{-2}", "3, -2"),
         (r"**Answer:** $\frac{3}{4}$", r"\frac{3}{4}"),
         ("so x = 2*sqrt(3).", r"x = 2\cdot \sqrt{3}"),
-        ("It was Evelyn. The answer is Evelyn.", r"\text{Evelyn}"),
         (r"\boxed{" + "1+" * 300 + "1}", ("1+" * 100)[:199] + "…"),
     ],
 )
@@ -349,11 +358,11 @@ def test_a_failure_is_never_wrong(monkeypatch: pytest.MonkeyPatch, failure: str,
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_killed_graders_lose_nothing() -> None:
     pairs = [(str(i), rf"\boxed{{{i} + {i % 2}}}") for i in range(400)]
+    grade_math_all(pairs[:20])
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(grade_math_all, pairs)
-        for _ in range(3):
+        for child in psutil.Process().children():
             time.sleep(0.2)
-            for child in psutil.Process().children()[:1]:
-                os.kill(child.pid, signal.SIGKILL)
+            os.kill(child.pid, signal.SIGKILL)
         verdicts = [grade.verdict for grade in future.result()]
     assert verdicts == [Verdict.WRONG if i % 2 else Verdict.RIGHT for i in range(400)]
