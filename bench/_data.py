@@ -8,16 +8,20 @@ and its digest tells records made with it apart.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._store import digest, write_bytes
 
+T = TypeVar("T")
 SETTING = "HEIST_DATA"
 CHECKSUMS = Path(__file__).parent.parent / "tasks" / "data.sha256"
 TIMEOUT = 60
@@ -70,6 +74,18 @@ class DataFile:
             f"{self.path} is not in the data folder {data_folder()} and {why}; put {self.url} there, "
             f"or name another folder with --data DIR or {SETTING}"
         )
+
+
+def json_lines(path: Path, read: Callable[[Any], T], expected: str) -> list[T]:
+    """What `read` makes of each line of a file of JSON. Raises HeistError that names the line and what was expected of it."""
+    found = []
+    for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if line.strip():
+            try:
+                found.append(read(json.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise HeistError(f"{path}, line {at}: expected {expected}") from None
+    return found
 
 
 def use_folder(folder: Path | None) -> None:

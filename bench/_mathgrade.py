@@ -32,7 +32,8 @@ from typing import Any
 
 from heistbench.bench._bounded import MEBIBYTES, SECONDS, Failure, Pool
 from heistbench.bench._mathtext import WRAPPED, Answer, find_answer, tidy, to_latex
-from heistbench.bench._nouns import Grade, Verdict
+from heistbench.bench._nouns import Grade, Problem, Verdict
+from heistbench.bench._plugins import Task
 
 DECIMALS = 6
 _OWN_UNIT = re.compile(r"(?<=[^\s,])\s*\\(?:text\w*|mbox|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?\s*$")
@@ -72,6 +73,17 @@ def grade_math_all(pairs: Sequence[tuple[str, str]], decimals: int = DECIMALS) -
     items = [item for item in compared if not isinstance(item, Grade)]
     found = iter(_pool(os.getpid()).map({**item, "decimals": decimals + item.pop("zeros")} for item in items))
     return [item if isinstance(item, Grade) else _grade(item, next(found)) for item in compared]
+
+
+class MathTask(Task):
+    """A task whose answers `grade_math` grades."""
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """By `grade_math`, against the gold answer."""
+        return grade_math(problem.gold, answer)
+
+    def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
+        return grade_math_all([(problem.gold, answer) for problem, answer in zip(problems, answers, strict=True)])
 
 
 @cache

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from heistbench.bench._errors import HeistError
-from heistbench.bench._nouns import Problem
+from heistbench.bench._nouns import Problem, Split
 
 
 def hundredth(text: str) -> int:
@@ -16,6 +16,12 @@ def hundredth(text: str) -> int:
     88
     """
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 100
+
+
+def examination_only(task: str, split: Split) -> None:
+    """For a data set that is one test split. Raises HeistError, which says how to use it, for any other split."""
+    if split != "test":
+        raise HeistError(f"{task} is for examination only: name a task to attack under `tasks` and {task} under `exams`")
 
 
 def first(found: Iterable[Problem], n: int | None, of: str) -> list[Problem]:

@@ -17,7 +17,6 @@ else than was asked (a school to "which position"), and the facts that mention t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -27,7 +26,6 @@ from typing import Any, ClassVar
 from heistbench.bench import (
     DataFile,
     Grade,
-    HeistError,
     OpenBook,
     Problem,
     Question,
@@ -36,6 +34,7 @@ from heistbench.bench import (
     first,
     graded,
     hundredth,
+    json_lines,
     list_scores,
     question_id,
     task,
@@ -155,14 +154,7 @@ def _file(relation: str) -> DataFile:
 
 @cache
 def _read(path: Path, relation: str) -> list[Problem]:
-    """All questions of a file, a JSON object a line. Raises HeistError that names the line for anything else."""
-    problems = []
-    for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            problems.append(_problem(json.loads(line), relation))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise HeistError(f"{path}, line {at}: expected a JSON object with question, facts and answer") from None
-    return problems
+    return json_lines(path, lambda row: _problem(row, relation), "a JSON object with question, facts and answer")
 
 
 def _problem(row: dict[str, Any], relation: str) -> Problem:

@@ -10,14 +10,13 @@ The trace is the data set's solution without its calculator's notes (`<<2/2=1>>`
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from heistbench.bench import (
     DataFile,
@@ -30,6 +29,7 @@ from heistbench.bench import (
     first,
     grade_math,
     hundredth,
+    json_lines,
     question_id,
     read_number,
     task,
@@ -133,18 +133,11 @@ def _plain(number: str) -> str:
 
 @cache
 def _read(path: Path) -> list[tuple[str, Problem]]:
-    """The questions of a file as they stand there, and as problems. Raises HeistError that names the line for another format."""
-    found = []
-    for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            solution, gold = re.sub("<<[^<>]*>>", "", row["answer"]).split("####")
-            question = Question(question_id(row["question"]), f"{row['question'].strip()}\n\n{HOW}")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise HeistError(
-                f"{path}, line {at}: expected JSON with question and answer, which ends with #### and a number"
-            ) from None
-        found.append((row["question"], Problem(question, gold.strip().replace(",", ""), solution.strip())))
-    return found
+    """The questions of a file as they stand there, and as problems."""
+    return json_lines(path, _problem, "JSON with question and answer, which ends with #### and a number")
+
+
+def _problem(row: Any) -> tuple[str, Problem]:
+    solution, gold = re.sub("<<[^<>]*>>", "", row["answer"]).split("####")
+    question = Question(question_id(row["question"]), f"{row['question'].strip()}\n\n{HOW}")
+    return row["question"], Problem(question, gold.strip().replace(",", ""), solution.strip())

@@ -25,6 +25,7 @@ from heistbench.bench import (
     Split,
     Task,
     Verdict,
+    examination_only,
     first,
     question_id,
     read_number,
@@ -59,8 +60,7 @@ class JeeBench(Task):
     )
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        if split != "test":
-            raise HeistError("jeebench is for examination only: name a task to attack under `tasks` and jeebench under `exams`")
+        examination_only("jeebench", split)
         return first(_read(FILE.locate()), n, "jeebench: split test")
 
     def data_digest(self) -> str:

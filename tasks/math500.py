@@ -9,26 +9,11 @@ For examination only. The problems are of arXiv:2103.03874, chosen by arXiv:2305
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from heistbench.bench import (
-    DataFile,
-    Grade,
-    HeistError,
-    Problem,
-    Question,
-    Split,
-    Task,
-    first,
-    grade_math,
-    grade_math_all,
-    question_id,
-    task,
-)
+from heistbench.bench import DataFile, MathTask, Problem, Question, Split, examination_only, first, json_lines, question_id, task
 
 FILE = DataFile(
     "math500/test.jsonl",
@@ -39,7 +24,7 @@ HOW = r"Reason step by step, and end with the final answer in \boxed{}."
 
 
 @task("math500", version="1-A", paper="arXiv:2305.20050")
-class Math500(Task):
+class Math500(MathTask):
     """500 questions of seven subjects and five levels, graded by math-verify."""
 
     licence: ClassVar[str] = "MIT"
@@ -49,33 +34,19 @@ class Math500(Task):
     )
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        if split != "test":
-            raise HeistError("math500 is for examination only: name a task to attack under `tasks` and math500 under `exams`")
+        examination_only("math500", split)
         return first(_read(FILE.locate()), n, "math500: split test")
 
     def data_digest(self) -> str:
         return FILE.digest()
 
-    def grade(self, problem: Problem, answer: str) -> Grade:
-        """By `grade_math`."""
-        return grade_math(problem.gold, answer)
-
-    def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
-        return grade_math_all([(problem.gold, answer) for problem, answer in zip(problems, answers, strict=True)])
-
 
 @cache
 def _read(path: Path) -> list[Problem]:
-    """All questions of the file. Raises HeistError that names the line for another format."""
-    found = []
-    for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            known = {"subject": str(row["subject"]), "level": str(row["level"])}
-            question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{HOW}", known)
-            found.append(Problem(question, row["answer"].strip(), row["solution"].strip()))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise HeistError(f"{path}, line {at}: expected JSON with problem, solution, answer, subject and level") from None
-    return found
+    return json_lines(path, _problem, "JSON with problem, solution, answer, subject and level")
+
+
+def _problem(row: Any) -> Problem:
+    known = {"subject": str(row["subject"]), "level": str(row["level"])}
+    question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{HOW}", known)
+    return Problem(question, row["answer"].strip(), row["solution"].strip())

@@ -11,22 +11,19 @@ those that ask for code, are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 from heistbench.bench import (
     DataFile,
-    Grade,
     HeistError,
+    MathTask,
     Problem,
     Question,
     Split,
-    Task,
     boxed_answer,
     first,
-    grade_math,
-    grade_math_all,
     hundredth,
     question_id,
     task,
@@ -41,7 +38,7 @@ _SHARES: dict[str, range] = {"query": range(0, 40), "surrogate": range(40, 80), 
 
 
 @task("openthoughts", version="1-A", paper="arXiv:2506.04178")
-class OpenThoughts(Task):
+class OpenThoughts(MathTask):
     """The mathematics of one of the data set's six files (150 to 250 MB each; `part=0` holds code)."""
 
     part: int = 1
@@ -53,13 +50,6 @@ class OpenThoughts(Task):
 
     def data_digest(self) -> str:
         return self._file().digest()
-
-    def grade(self, problem: Problem, answer: str) -> Grade:
-        """By `grade_math`, against R1's own boxed answer."""
-        return grade_math(problem.gold, answer)
-
-    def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
-        return grade_math_all([(problem.gold, answer) for problem, answer in zip(problems, answers, strict=True)])
 
     def _file(self) -> DataFile:
         if not 0 <= self.part < PARTS:
