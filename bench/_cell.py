@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from heistbench.bench._data import as_pinned
 from heistbench.bench._desk import Progress, quietly
 from heistbench.bench._models import Checkpoint, checkpoint
 from heistbench.bench._plugins import Defense, Plugin
@@ -144,6 +145,7 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
             "questions examined": hash_of([(p.question, p.gold) for p in tests]),
             "prompts sent": theft.prompts,
             "theft": theft.identity,
+            **_files(world),
         },
         contamination={
             "test questions sharing a 13-gram with attack queries": contamination(
@@ -158,3 +160,9 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
             "sizes": world.cell.sizes.model_dump(),
         },
     )
+
+
+def _files(world: World) -> dict[str, str]:
+    """Whether the data files are the pinned ones, for tasks that have files."""
+    digests = {"task files": world.task.data_digest(), "exam files": world.exam.data_digest()}
+    return {name: "as pinned" if as_pinned(digest) else "not as pinned" for name, digest in digests.items() if digest}

@@ -1,8 +1,8 @@
 """Public data files: found in the data folder, or downloaded into it once, at a pinned revision.
 
 The data folder is `--data DIR`, else HEIST_DATA, else a cache in the home folder. `tasks/data.sha256` lists what the files
-of the shipped tasks should hold: a download that holds anything else is refused; a file that a user put there is used,
-and its digest tells records made with it apart.
+of the shipped tasks should hold: a download that holds anything else is refused; a file that a user put there is used, its
+digest tells records made with it apart, and they say that it is not the listed one.
 """
 
 from __future__ import annotations
@@ -102,6 +102,11 @@ def use_folder(folder: Path | None) -> None:
 def data_folder() -> Path:
     """Where data files are looked for."""
     return Path(os.environ.get(SETTING) or Path.home() / ".cache" / "heistbench")
+
+
+def as_pinned(digests: str) -> bool:
+    """Whether all the files of a task's `data_digest` are what `tasks/data.sha256` lists."""
+    return set(digests.split()) <= set(_checksums().values())
 
 
 @cache

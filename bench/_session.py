@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from heistbench.bench._data import use_folder
+from heistbench.bench._data import as_pinned, use_folder
 from heistbench.bench._errors import HeistError
+from heistbench.bench._plugins import Task
 from heistbench.bench._record import Record, read_records, write_record
+from heistbench.bench._registry import registry
 from heistbench.bench._run import Note, Plan, plan, run
 from heistbench.bench._store import Store, write_text
 from heistbench.bench._suite import Suite, Victim, cells, changed, load_suite
@@ -51,6 +53,9 @@ def run_suite(reference: str, options: Options) -> None:
     store = Store(options.out / "store")
     planned = plan(cells(suite), store)
     console.print(f"[bold]{suite.name}[/]: {planned.describe(jobs)}", highlight=False)
+    for spec in sorted({*suite.tasks, *suite.exams}):
+        if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
+            console.print(f"{spec}: its data files are not the ones tasks/data.sha256 lists; records say so", highlight=False)
     if options.dry_run:
         _list_cells(console, planned)
         return

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,6 +11,7 @@ import pytest
 
 from heistbench.bench import DataFile, HeistError
 from heistbench.bench import _data as data
+from heistbench.bench._data import as_pinned
 
 CONTENT = b"1 Mary went to the office.\n"
 
@@ -107,3 +108,26 @@ def test_shipped_checksums_are_whole() -> None:
     found = data._checksums()
     assert len(found) >= 39
     assert all(len(digest) == 64 and not path.startswith("/") for path, digest in found.items())
+
+
+def test_pinned_is_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    expect(monkeypatch, a="1" * 64, b="2" * 64)
+    assert as_pinned(f"{'1' * 64} {'2' * 64}")
+    assert as_pinned("")
+    assert not as_pinned(f"{'1' * 64} {'3' * 64}")
+
+
+def test_a_run_on_other_files_says_so(tmp_path: Path, heist: Callable) -> None:
+    folder = tmp_path / "babi" / "en-10k"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        (folder / f"qa12_conjunction_{part}.txt").write_bytes(CONTENT)
+    ended = heist("run", "babi", "--data", tmp_path, "--out", tmp_path / "out", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "babi: its data files are not the ones tasks/data.sha256 lists" in ended.out
+
+
+def test_a_run_on_the_pinned_files_says_nothing(test_data: Path, tmp_path: Path, heist: Callable) -> None:
+    ended = heist("run", "babi", "--data", test_data, "--out", tmp_path / "out", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "data.sha256" not in ended.out
