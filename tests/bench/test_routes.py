@@ -37,7 +37,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     folder = tmp_path_factory.mktemp("logs")
     command = [
-        sys.executable, "-m", "inspect_ai", "eval", "heistbench/pocket", "-T", f"n={N}", "--model", "hf/local",
+        str(Path(sys.executable).with_name("inspect")), "eval", "heistbench/pocket", "-T", f"n={N}", "--model", "hf/local",
         "-M", f"model_path={MODEL}", "-M", "device=cpu", "-M", f"batch_size={N}", "--max-tokens", "64", "-M", "do_sample=false",
         "--log-dir", str(folder), "--display", "none",
     ]  # fmt: skip
