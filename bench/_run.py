@@ -30,8 +30,10 @@ from heistbench.bench._registry import load_plugin
 from heistbench.bench._store import MANIFEST, Store
 from heistbench.bench._suite import Cell
 
-SECONDS_A_STEP = 0.015
-"""Of a pocket student on one core; used for estimates until the store holds a measurement."""
+SECONDS_A_TOKEN = 3e-5
+"""Of training a small student on one core; used for estimates until the store holds a measurement."""
+SECONDS_A_CELL = 5
+"""Of all else: examination, overlap, record."""
 
 Note = Callable[[int, str, int, int], None]
 """Told which cell does what, how much of it is done, and how much there is."""
@@ -62,15 +64,15 @@ class Plan:
 def plan(cells: Sequence[Cell], store: Store) -> Plan:
     """Which cells are missing from the store, and a rough upper bound of the work: equal loot is trained on once."""
     missing = [i for i, cell in enumerate(cells) if not store.has("record", cell_spec(cell))]
-    pace, seconds = _pace(store), 0.0
+    words = {cell.task: _words(cell) for cell in {cells[i].task: cells[i] for i in missing}.values()}
+    tokens = 0.0
     for cell in (cells[i] for i in missing):
-        student = cell.student.recipe.steps(cell.sizes.query) if cell.attack != "untrained" else 0
-        seconds += pace * student + 5
+        tokens += cell.student.recipe.epochs * cell.sizes.query * words[cell.task] if cell.attack != "untrained" else 0
     for cell in {cells[i].seed: cells[i] for i in missing}.values():
-        # Two inverters a seed, whose rows are about twice as long as a student's.
+        # Two inverters a seed, whose rows are up to twice as long as a student's.
         inverter = cell.suite.inverter
-        seconds += 2 * 2 * pace * inverter.recipe.steps(cell.sizes.surrogate) if inverter else 0
-    return Plan(list(cells), missing, seconds)
+        tokens += 2 * 2 * inverter.recipe.epochs * cell.sizes.surrogate * words[cell.task] if inverter else 0
+    return Plan(list(cells), missing, tokens * _pace(store) + SECONDS_A_CELL * len(missing))
 
 
 def run(
@@ -204,11 +206,17 @@ def _work(at: int, cell: Cell, root: Path) -> Found:
 
 
 def _pace(store: Store) -> float:
-    """Seconds a training step took, by the students this store holds."""
-    seconds = steps = 0.0
+    """Seconds a token took to train on, by the students this store holds."""
+    seconds = tokens = 0.0
     for tuned in list(store.root.glob("train/*/tuned.json"))[:50]:
         manifest = tuned.with_name(MANIFEST)
         if manifest.is_file():
             seconds += json.loads(manifest.read_text())["seconds"]
-            steps += json.loads(tuned.read_text())["steps"]
-    return seconds / steps if steps else SECONDS_A_STEP
+            tokens += json.loads(tuned.read_text())["tokens"]
+    return seconds / tokens if tokens else SECONDS_A_TOKEN
+
+
+def _words(cell: Cell) -> float:
+    """Words of a row that a student is trained on, as the first problems have it, with a dozen of the chat template's."""
+    problems = cell.build_task().problems("query", min(100, cell.sizes.query))
+    return 12 + sum(len(f"{p.question.text} {p.trace} {p.shown}".split()) for p in problems) / len(problems)

@@ -503,6 +503,15 @@ def test_a_plan_counts_and_describes(tiny_run, tmp_path: Path) -> None:
     assert done.seconds == 0.0 < fresh.seconds
 
 
+def test_a_plan_expects_longer_rows_to_take_longer(tiny_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = cells(load_suite(str(tiny_run.suite)))
+    short = running.plan(every, Store(tmp_path)).seconds
+    words = running._words
+    monkeypatch.setattr(running, "_words", lambda cell: 3 * words(cell))
+    fixed = running.SECONDS_A_CELL * len(every)
+    assert running.plan(every, Store(tmp_path)).seconds - fixed == pytest.approx(3 * (short - fixed))
+
+
 @pytest.mark.parametrize(
     ("seconds", "jobs", "about"), [(30, 1, "30 s"), (600, 1, "10 min"), (600, 2, "5 min"), (6000, 50, "10 min")]
 )
