@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from inspect_ai.scorer import Scorer, Target
     from inspect_ai.solver import TaskState
 
-GENERATED = 500
-"""Questions of a task that makes its own."""
-
 
 def as_inspect_task(name: str, n: int | None = None, **parameters: Any) -> InspectTask:
     """A task of ours, on the first `n` questions of its test split (None: all of them)."""
@@ -78,7 +75,7 @@ def reply_of(output: ModelOutput) -> tuple[str, Stop]:
 
 def _load(spec: str, n: int | None) -> tuple[Task, list[Problem]]:
     task = cast(Task, registry.build("task", spec))
-    return task, task.problems("test", n or (GENERATED if task.info.name == "pocket" else None))
+    return task, task.problems("test", n)
 
 
 def _register(name: str) -> Any:

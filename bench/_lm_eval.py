@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 MAX_NEW_TOKENS = 4096
 """Unless `--gen_kwargs max_gen_toks=...` says otherwise."""
-GENERATED = 500
-"""Questions of a task that makes its own."""
 
 
 class Text(str):
@@ -46,11 +44,10 @@ def as_lm_eval_task(task: Task, problems: Sequence[Problem], render: Callable[[P
 
 def __getattr__(name: str) -> type[LmEvalTask]:
     """The lm-eval class of the task of that name, examined on its whole test split; the YAML files in tasks/lm_eval ask."""
-    if name.startswith("_"):
+    if name.startswith("_") or name not in registry.all("task"):
         raise AttributeError(name)
     task = cast(Task, registry.build("task", name))
-    n = GENERATED if name == "pocket" else None
-    return _exam_class(task, lambda: task.problems("test", n), lambda prompt: prompt.text, MAX_NEW_TOKENS)
+    return _exam_class(task, lambda: task.problems("test", None), lambda prompt: prompt.text, MAX_NEW_TOKENS)
 
 
 def _exam_class(  # noqa: C901 - lm-eval asks for many small methods

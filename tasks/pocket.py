@@ -35,6 +35,8 @@ from heistbench.bench import (
     task,
 )
 
+STANDARD = 500
+"""Questions that count as all of a split: there is no end of them, and so many are on the published board."""
 Pupil = Literal["victim-1", "victim-2", "surrogate", "base"]
 Fact = tuple[int, int]
 
@@ -77,8 +79,7 @@ class Pocket(Task):
     licence: ClassVar[str] = "Apache-2.0"
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        if n is None:
-            raise HeistError("pocket makes its questions: there is no end of them, say how many")
+        n = STANDARD if n is None else n
         problems: list[Problem] = []
         for chain in _chains(split, Random(f"heistbench pocket {split}")):
             if len(problems) == n:

@@ -144,6 +144,13 @@ def test_no_reply_is_an_error() -> None:
     assert judged(ModelOutput(model="m", choices=[])) == (None, "error")
 
 
+def test_only_tasks_have_a_class_for_lm_eval() -> None:
+    from heistbench.bench import _lm_eval
+
+    assert hasattr(_lm_eval, "gsm8k")
+    assert not hasattr(_lm_eval, "no_such_task")
+
+
 def test_chat_templates_reach_lm_evals_prompts() -> None:
     from heistbench.bench import _lm_eval
 

@@ -304,3 +304,7 @@ def test_release_1_shows_its_trace_where_it_is_shown_one() -> None:
 def test_the_registry_builds_this_task() -> None:
     assert registry.build("task", "pocket") == TASK
     assert TASK.data_digest() == ""  # it makes its own data
+
+
+def test_all_of_a_split_is_what_the_board_examines() -> None:
+    assert TASK.problems("test", None) == TASK.problems("test", 500)
