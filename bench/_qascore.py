@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from heistbench.bench._nouns import Grade, Verdict
+from heistbench.bench._prose import boxes
 
 CHARACTERS = 20_000
 WORDS = 2_000
@@ -29,7 +30,7 @@ Name = tuple[str, ...]
 """A name by its words."""
 
 _DECORATION = re.compile(r"[*`#~]+")
-_BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\text\w*\s*\{)?([^{}]*)")
+_FONT = re.compile(r"\\text\w*\s*\{([^{}]*)\}")
 _TAG = re.compile(r"<answer>", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"(?<!this )\banswers?\b(?:[ \t]+to[ \t][^\n.:]{0,60}?)?[ \t]*(?:\b(?:is|are|was|were|would be|should be)\b|[:=])"
@@ -84,8 +85,8 @@ def final_answer(reply: str) -> str:
     ('the garden', 'two')
     """
     text = reply.strip()[-CHARACTERS:]
-    if boxes := _BOXED.findall(text):
-        return str(boxes[-1]).strip()
+    if found := boxes(text):
+        return _FONT.sub(r"\1", found[0][2]).strip()
     if len(tagged := _TAG.split(text)) > 1:
         return tagged[-1].partition("<")[0].strip()
     text = _DECORATION.sub("", text).strip()

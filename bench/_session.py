@@ -55,7 +55,9 @@ def run_suite(reference: str, options: Options) -> None:
     console.print(f"[bold]{suite.name}[/]: {planned.describe(jobs)}", highlight=False)
     for spec in sorted({*suite.tasks, *suite.exams}):
         if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
-            console.print(f"{spec}: its data files are not the ones tasks/data.sha256 lists; records say so", highlight=False)
+            console.print(
+                f"{spec}: its data files are not the ones tasks/data.sha256 lists; records say so", highlight=False, markup=False
+            )
     if options.dry_run:
         _list_cells(console, planned)
         return
