@@ -57,15 +57,18 @@ class Plan:
         if not new:
             return f"{total} cells, all of them computed before"
         minutes = self.seconds / 60 / max(1, min(jobs, new))
-        about = f"at most about {minutes:.0f} min" if minutes >= 1.5 else f"at most about {minutes * 60:.0f} s"
+        about = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {minutes * 60:.0f} s"
         return f"{total} cells, {new} to compute; {about} on {jobs} process(es)"
 
 
 def plan(cells: Sequence[Cell], store: Store) -> Plan:
-    """Which cells are missing from the store, and a rough upper bound of the work: equal loot is trained on once."""
+    """Which cells are missing from the store, and a rough estimate of the work, too high where cells share loot."""
     missing = [i for i, cell in enumerate(cells) if not store.has("record", cell_spec(cell))]
     words = {cell.task: _words(cell) for cell in {cells[i].task: cells[i] for i in missing}.values()}
     tokens = 0.0
+    for cell in {cells[i].task: cells[i] for i in missing}.values():
+        surrogate = cell.suite.surrogate
+        tokens += surrogate.recipe.epochs * surrogate.lessons * words[cell.task] if surrogate else 0
     for cell in (cells[i] for i in missing):
         tokens += cell.student.recipe.epochs * cell.sizes.query * words[cell.task] if cell.attack != "untrained" else 0
     for cell in {cells[i].seed: cells[i] for i in missing}.values():

@@ -497,7 +497,7 @@ def test_a_plan_counts_and_describes(tiny_run, tmp_path: Path) -> None:
     every = cells(load_suite(str(tiny_run.suite)))
     fresh, done = running.plan(every, Store(tmp_path)), running.plan(every, Store(tiny_run.out / "store"))
     assert (fresh.missing, done.missing) == (list(range(20)), [])
-    assert fresh.describe(2).startswith("20 cells, 20 to compute; at most about ")
+    assert fresh.describe(2).startswith("20 cells, 20 to compute; about ")
     assert fresh.describe(2).endswith("on 2 process(es)")
     assert done.describe(2) == "20 cells, all of them computed before"
     assert done.seconds == 0.0 < fresh.seconds
