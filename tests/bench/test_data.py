@@ -121,7 +121,8 @@ def test_a_run_on_other_files_says_so(tmp_path: Path, heist: Callable) -> None:
     folder = tmp_path / "babi" / "en-10k"
     folder.mkdir(parents=True)
     for part in ("train", "test"):
-        (folder / f"qa12_conjunction_{part}.txt").write_bytes(CONTENT)
+        stories = (f"1 Mary went to {part} {i}.\n2 Where is Mary?\t{i}\t1\n" for i in range(300))
+        (folder / f"qa12_conjunction_{part}.txt").write_text("".join(stories))
     ended = heist("run", "babi", "--data", tmp_path, "--out", tmp_path / "out", "--dry-run")
     assert ended.code == 0, ended.err
     assert "babi: its data files are not the ones tasks/data.sha256 lists" in ended.out
