@@ -1,22 +1,24 @@
-"""Engines: prompts in, completions out. The contract, and its implementation on transformers."""
+"""The engine contract: the same prompts in, the same replies out, whatever runs underneath.
+
+`transformers` and `vllm` continue text and share `LocalEngine`; Inspect's providers speak the contract themselves.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from heistbench.bench._models import Checkpoint, checkpoint
-from heistbench.bench._nouns import Prompt, Stop
-from heistbench.bench._text import render_prompt
+from heistbench.bench._models import Checkpoint
+from heistbench.bench._nouns import Prompt, Reply, Stop, Usage
+from heistbench.bench._text import Family, read_call, render_prompt, split_reply
 
 if TYPE_CHECKING:
-    import torch
-
-BATCH = 256
-"""Rows generated together; no result depends on it."""
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Sampling:
     top_p: float = 1.0
     max_new_tokens: int = 512
     seed: int = 0
+    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,116 +42,100 @@ class Completion:
     tokens: int
 
 
-class Engine(Protocol):
-    """Same prompts in, same completions out, whatever runs underneath."""
+Arrived = Callable[[int, Reply], None]
+"""Told of each reply, with its place among the prompts, as soon as it is there."""
+Completed = Callable[[int, Completion], None]
+"""As `Arrived`, for completions."""
 
-    def generate(
-        self, prompts: Sequence[Prompt], sampling: Sampling, repetitions: Sequence[int] | None = None
-    ) -> list[Completion]:
-        """One completion a prompt, in order; `repetitions[i]` counts how often prompt i was asked before."""
+
+def unheard(at: int, what: Completion | Reply) -> None:
+    """Wait for all of them."""
+
+
+class Engine(Protocol):
+    """What a victim, a surrogate or a compressor is asked through."""
+
+    def reply(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        repetitions: Sequence[int] | None = None,
+        arrived: Arrived = unheard,
+    ) -> list[Reply]:
+        """One reply a prompt, in order; `repetitions[i]` counts how often prompt i was asked before.
+
+        A query that an outage swallowed, after all retries, is a reply that stopped with "error".
+        """
         ...
 
 
-class TransformersEngine:
-    """Batched generation with transformers, sorted by length.
+class LocalEngine(ABC):
+    """A model in this process. Each row draws from a seed of its own, so no sample depends on its neighbours."""
 
-    Each row draws from a generator of its own, seeded by the sampling seed, the prompt and its repetition, so a sample
-    does not depend on its neighbours in the batch.
-    """
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
 
-    def __init__(self, source: Checkpoint) -> None:
-        self.model, self.tokenizer = source.load()
-        self.model.eval()
-        ends = self.model.generation_config.eos_token_id
-        # Chat models may end a turn in several ways; the tokenizer names one of them.
-        self._ends = sorted({self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+    @abstractmethod
+    def complete(
+        self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
+    ) -> list[Completion]:
+        """Continue rendered texts, in order."""
 
     def render(self, prompt: Prompt) -> str:
         """The text the model is given."""
         return render_prompt(self.tokenizer, prompt)
 
-    def generate(
-        self, prompts: Sequence[Prompt], sampling: Sampling, repetitions: Sequence[int] | None = None
-    ) -> list[Completion]:
-        """See `Engine.generate`."""
-        texts = [self.render(prompt) for prompt in prompts]
-        return self.complete(texts, sampling, repetitions or [0] * len(texts))
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, completed: Completed = unheard) -> list[Completion]:
+        """One completion a prompt, as the model wrote it."""
+        return self.complete([self.render(prompt) for prompt in prompts], sampling, [0] * len(prompts), completed)
 
-    def complete(
+    def reply(
         self,
-        texts: Sequence[str],
+        prompts: Sequence[Prompt],
         sampling: Sampling,
-        repetitions: Sequence[int],
-        advance: Callable[[int], None] = lambda n: None,
-    ) -> list[Completion]:
-        """Continue rendered texts; `advance` is told how many are done after each batch."""
-        ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        done: dict[int, Completion] = {}
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        for at in range(0, len(order), BATCH):
-            rows = order[at : at + BATCH]
-            seeds = [_row_seed(sampling.seed, texts[i], repetitions[i]) for i in rows]
-            done.update(zip(rows, self._batch([ids[i] for i in rows], seeds, sampling), strict=True))
-            advance(len(rows))
-        return [done[i] for i in range(len(ids))]
+        repetitions: Sequence[int] | None = None,
+        arrived: Arrived = unheard,
+    ) -> list[Reply]:
+        """See `Engine.reply`."""
+        texts, replies = [self.render(prompt) for prompt in prompts], dict[int, Reply]()
 
-    def _batch(self, ids: list[list[int]], seeds: list[int], sampling: Sampling) -> list[Completion]:
-        import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+        def read(at: int, completion: Completion) -> None:
+            replies[at] = read_reply(completion, texts[at], self.family, prompts[at])
+            arrived(at, replies[at])
 
-        batch = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(self.model.device)
-        config = GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
-            do_sample=False,
-            pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self._ends,
-        )
-        processors = LogitsProcessorList([_sampler(sampling, seeds)] if sampling.temperature > 0 else [])
-        with torch.inference_mode():
-            output = self.model.generate(**batch, generation_config=config, logits_processor=processors)
-        width = batch["input_ids"].shape[1]
-        return [self._read(row, len(head)) for row, head in zip(output[:, width:].tolist(), ids, strict=True)]
-
-    def _read(self, row: list[int], prompt_tokens: int) -> Completion:
-        end = next((at for at, token in enumerate(row) if token in self._ends), None)
-        stop: Stop = "length" if end is None else "stop"
-        tokens = row[:end]
-        # Thinking tags may be special tokens in some vocabularies, and must survive.
-        text = self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return Completion(str(text), stop, prompt_tokens, len(tokens))
+        self.complete(texts, sampling, repetitions or [0] * len(texts), read)
+        return [replies[at] for at in range(len(texts))]
 
 
-@lru_cache(maxsize=2)
-def engine(source: Checkpoint) -> TransformersEngine:
-    """The engine of a checkpoint; a process keeps the last two loaded."""
-    return TransformersEngine(source)
+def read_reply(completion: Completion, prompt_text: str, family: Family, prompt: Prompt) -> Reply:
+    """Split a completion into thinking, answer and tool call. Unclosed thinking gives no visible text."""
+    trace, answer = split_reply(completion.text, prompt_text, family)
+    text, arguments = read_call(answer or "", prompt.tool)
+    reasoning = round(completion.tokens * len(trace or "") / max(1, len(completion.text)))
+    usage = Usage(completion.prompt_tokens, completion.tokens, reasoning)
+    return Reply(trace or None, None, text, usage, completion.stop, arguments)
 
 
-def engine_for(reference: str) -> TransformersEngine:
-    """The engine of a model reference, see `checkpoint`."""
-    return engine(checkpoint(reference))
-
-
-def _row_seed(seed: int, text: str, repetition: int) -> int:
+def row_seed(seed: int, text: str, repetition: int) -> int:
+    """The seed of one row's sample: 56 bits that hang on the sampling seed, the rendered prompt and its repetition."""
     digest = hashlib.sha256(f"{seed}\0{repetition}\0{text}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
 
 
-def _sampler(sampling: Sampling, seeds: list[int]) -> Any:
-    """A logits processor under which greedy decoding samples: the Gumbel-max trick with one generator a row."""
-    import torch
-    from transformers import LogitsProcessor, TopPLogitsWarper
+@lru_cache(maxsize=2)
+def engine(source: Checkpoint, family: Family = "think") -> LocalEngine:
+    """The engine of a checkpoint; a process keeps the last two loaded."""
+    if source.engine == "vllm":
+        from heistbench.bench._vllm import VllmEngine
 
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    nucleus = TopPLogitsWarper(sampling.top_p) if sampling.top_p < 1 else None
+        return VllmEngine(source, family)
+    from heistbench.bench._transformers import TransformersEngine
 
-    class Gumbel(LogitsProcessor):
-        def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-            scores = scores / sampling.temperature
-            if nucleus is not None:
-                scores = nucleus(input_ids, scores)
-            uniform = torch.stack([torch.rand(scores.shape[-1], generator=g) for g in generators]).to(scores.device)
-            exponential = -torch.log(uniform.clamp_min(1e-20))
-            return scores - torch.log(exponential.clamp_min(1e-20))
+    return TransformersEngine(source, family)
 
-    return Gumbel()
+
+def release_engines() -> None:
+    """Give back the memory of all loaded models: training needs the whole of a GPU."""
+    engine.cache_clear()
+    if vllm := sys.modules.get("heistbench.bench._vllm"):
+        vllm.unload()

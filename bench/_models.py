@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._registry import suggest
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent.parent / "tasks" / "models"
 """Shipped models lie in `<world>/<name>/`, each with a `card.json`: role, recipe, seed, accuracy and sha256 of its files."""
+EngineName = Literal["transformers", "vllm"]
+"""What runs a model in this process."""
 _SHIPPED_NAME = re.compile(r"[\w-]+/[\w-]+")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
 
@@ -29,23 +31,19 @@ class Checkpoint:
     identity: str
     source: str
     revision: str | None = None
+    engine: EngineName = "transformers"
 
-    def load(self, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """Model and tokenizer, in float32 on a CPU and bfloat16 on a GPU, there in 4 bits where asked to.
-
-        Raises HeistError when 4 bits are asked for without a GPU.
-        """
+    def load(self, in_4bit: bool = False, in_float32: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """Model and tokenizer: in float32 on a CPU; on a GPU in bfloat16, or in 4 bits or float32 where asked to."""
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
         cuda = torch.cuda.is_available()
-        if in_4bit and not cuda:
-            raise HeistError(f"{self.source}: load_in_4bit needs a GPU and bitsandbytes")
         pinned: dict[str, Any] = {"revision": self.revision} if self.revision else {"local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(self.source, padding_side="left", **pinned)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        dtype = torch.bfloat16 if cuda else torch.float32
+        dtype = torch.bfloat16 if cuda and not in_float32 else torch.float32
         if in_4bit:
             pinned["quantization_config"] = BitsAndBytesConfig(
                 load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 Split = Literal["query", "surrogate", "dev", "test"]
 """Disjoint by question hash: attack queries, the attacker's own questions, development, examination."""
 
 Stop = Literal["stop", "length", "refused", "error"]
 """Why a reply ended: by itself, at the token budget, refused by victim or defense, or lost to an outage."""
+
+Sight = Literal["answer", "summary", "trace"]
+"""What there is to see of a victim's replies, on the harness's side or on the attacker's."""
 
 
 class Verdict(StrEnum):
@@ -92,10 +95,21 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function offered to a model, which must call it; `arguments` are pairs of (name, what it is for), all of them texts."""
+
+    name: str
+    description: str
+    arguments: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """Chat messages sent to a model."""
+    """Chat messages sent to a model, with a tool where one is offered; `think` False asks it not to think natively."""
 
     messages: tuple[Message, ...]
+    tool: Tool | None = None
+    think: bool = True
 
     @classmethod
     def of(cls, content: str, system: str | None = None) -> Prompt:
@@ -120,13 +134,22 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model produced for one prompt. A victim's `trace` stays on the harness's side of the wall."""
+    """What a model produced for one prompt. A victim's `trace` stays on the harness's side of the wall.
+
+    `arguments` are those of its call of the offered tool.
+    """
 
     trace: str | None
     summary: str | None
     text: str
     usage: Usage
     stop: Stop
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    def exposed(self, **changes: Any) -> Exposure:
+        """All that a user sees of this reply, with changes: what defenses build exposures with."""
+        seen = Exposure(self.text, self.summary, self.stop == "refused", self.arguments)
+        return replace(seen, **changes) if changes else seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +166,7 @@ class Exposure:
     text: str
     summary: str | None = None
     refused: bool = False
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def answered(self) -> bool:
@@ -162,7 +186,10 @@ class Stolen:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a theft cost: the victim's side in queries and tokens, the attacker's in tokens of its own models."""
+    """What a theft cost: the victim's side in queries, tokens and dollars, the attacker's in tokens and seconds of its models.
+
+    `attacker_seconds` are those of a GPU where the models ran on one.
+    """
 
     queries: int = 0
     prompt_tokens: int = 0
@@ -170,16 +197,10 @@ class Bill:
     attacker_tokens_generated: int = 0
     attacker_tokens_trained: int = 0
     dollars: float = 0.0
+    attacker_seconds: float = 0.0
 
     def __add__(self, other: Bill) -> Bill:
-        return Bill(
-            self.queries + other.queries,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.attacker_tokens_generated + other.attacker_tokens_generated,
-            self.attacker_tokens_trained + other.attacker_tokens_trained,
-            self.dollars + other.dollars,
-        )
+        return Bill(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 TraceKind = Literal["right", "class", "facts", "wrong", "none"]

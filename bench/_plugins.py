@@ -14,14 +14,17 @@ from random import Random
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, dataclass_transform
 
 from heistbench.bench._errors import HeistError
-from heistbench.bench._nouns import Exposure, Grade, Problem, Prompt, Question, Refusal, Reply, Split, Stolen, TraceCheck
+from heistbench.bench._nouns import Exposure, Grade, Problem, Prompt, Question, Refusal, Reply, Sight, Split, Stolen, TraceCheck
 
 if TYPE_CHECKING:
     from heistbench.bench._wall import Kit, Target
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Kind = Literal["attack", "defense", "task"]
-Touch = Literal["summary", "answer", "refusal", "tokens", "decoding"]
+Touch = Literal["prompt", "summary", "answer", "refusal", "tokens", "decoding"]
+Asks = Literal["nothing", "questions", "prompts"]
+"""What an attack asks the victim: nothing; the questions as they are, so that its replies serve every attack that does; prompts
+of its own making."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Info:
     version: str
     paper: str = ""
     threat: str = ""
+    asks: Asks = "prompts"
     control: bool = False
     privileged: bool = False
     touches: tuple[Touch, ...] = ()
@@ -49,9 +53,17 @@ class Plugin(ABC):
 class Attack(Plugin):
     """Steals what a student can learn from. Controls are attacks that only give the others' numbers meaning."""
 
+    @property
+    def needs(self) -> Sight:
+        """What the victim has to show for this attack to be itself. Default: answers."""
+        return "answer"
+
     @abstractmethod
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> Sequence[Stolen]:
-        """Return the rows the student is trained on, at most one a question; the harness writes the bill."""
+        """Return the rows the student is trained on, at most one a question; the harness writes the bill.
+
+        Rows of the attacker's own questions (`kit.questions`) may be among them.
+        """
 
 
 class Defense(Plugin):
@@ -132,12 +144,19 @@ def _register(cls: type[Plugin], info: Info) -> type[Plugin]:
 
 @dataclass_transform(frozen_default=True)
 def attack(
-    name: str, *, version: str, paper: str = "", threat: str = "black-box", control: bool = False, privileged: bool = False
+    name: str,
+    *,
+    version: str,
+    paper: str = "",
+    threat: str = "black-box",
+    asks: Asks = "prompts",
+    control: bool = False,
+    privileged: bool = False,
 ) -> Callable[[_A], _A]:
     """Register an attack. `privileged` ones get the truth through the kit; only controls may be."""
     if privileged and not control:
         raise TypeError(f"attack {name}: only a control may be privileged")
-    info = Info("attack", name, version, paper, threat, control, privileged)
+    info = Info("attack", name, version, paper, threat, asks, control, privileged)
     return lambda cls: _register(cls, info)  # type: ignore[return-value]
 
 

@@ -2,125 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from heistbench.bench._engine import Sampling
 from heistbench.bench._errors import HeistError
-from heistbench.bench._models import card
+from heistbench.bench._overlap import SIGNATURES
 from heistbench.bench._plugins import Attack, Defense, Task
 from heistbench.bench._registry import registry, spec_of, suggest
-from heistbench.bench._sft import Count, Recipe
+from heistbench.bench._settings import Sizes, Student, Suite, Victim
 
 SUITES = Path(__file__).parent / "suites"
-RECORDED = "recorded"
-"""The victim that is no model: its replies are the traces and answers that a data set ships."""
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class Strict(BaseModel):
-    """Unknown fields are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Decoding(Strict):
-    """How a model's replies are drawn."""
-
-    temperature: Annotated[float, Field(ge=0)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_new_tokens: Count = 512
-
-    def sampling(self, seed: int = 0, **changes: Any) -> Sampling:
-        """As the engines take it. Greedy decoding has no use for a seed, and is the same for all of them."""
-        settings = Sampling(**{**self.model_dump(), **changes}, seed=seed)
-        return settings if settings.temperature else replace(settings, seed=0)
-
-
-class Victim(Strict):
-    """The model under attack. Name and release default to what a shipped model's card says."""
-
-    model: str
-    name: str = ""
-    release: str = ""
-    decoding: Decoding = Decoding()
-
-    @property
-    def called(self) -> tuple[str, str]:
-        """Name and release."""
-        stated = card(self.model)
-        return self.name or stated.get("name", self.model), self.release or stated.get("release", "")
-
-    @property
-    def label(self) -> str:
-        """`name-release`, as paths and tables show it."""
-        return "-".join(filter(None, self.called))
-
-
-class Surrogate(Strict):
-    """The attacker's own reasoning model. With `lessons`, it is first taught that many problems of the surrogate split."""
-
-    model: str
-    decoding: Decoding = Decoding(temperature=1.0)
-    lessons: int = 0
-    recipe: Recipe = Recipe()
-
-
-class Inverter(Strict):
-    """What the inverter is fine-tuned from, and how."""
-
-    model: str
-    recipe: Recipe = Recipe()
-    decoding: Decoding = Decoding()
-
-
-class Student(Strict):
-    """What is fine-tuned on the loot, how, and how it is examined."""
-
-    model: str
-    recipe: Recipe = Recipe()
-    decoding: Decoding = Decoding()
-
-
-class Sizes(Strict):
-    """Questions a split: attacked, the attacker's own, examined."""
-
-    query: Count = 1000
-    surrogate: Count = 6000
-    test: Count = 500
-
-
-class Suite(Strict):
-    """Every cell it names is one (victim, defense, attack, task, exam, student, seed).
-
-    Victims are robbed on `tasks` and students examined on `exams`; without any, on the test split of the task itself.
-    `sizes_of` gives tasks and exams sizes of their own. A suite whose arms need no surrogate or inverter names none.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    description: str = ""
-    tasks: Annotated[list[str], Field(min_length=1)]
-    exams: list[str] = []
-    victims: Annotated[list[Victim], Field(min_length=1)]
-    surrogate: Surrogate | None = None
-    inverter: Inverter | None = None
-    students: Annotated[list[Student], Field(min_length=1)]
-    attacks: list[str]
-    controls: list[str]
-    defenses: Annotated[list[str], Field(min_length=1)] = ["none"]
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
-    sizes: Sizes = Sizes()
-    sizes_of: dict[str, Sizes] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One (victim, defense, attack, task, exam, student, seed), with the settings of its suite."""
+    """One (victim, defense, attack, budget, task, exam, student, seed), with the settings of its suite.
+
+    `budget` is the number of questions attacked, with a query for each.
+    """
 
     suite: Suite
     victim: Victim
@@ -129,6 +33,7 @@ class Cell:
     task: str
     exam: str
     student: Student
+    budget: int
     seed: int
 
     @property
@@ -171,8 +76,9 @@ def cells(suite: Suite) -> list[Cell]:
     arms += [(attack, defense) for attack in suite.attacks for defense in suite.defenses]
     exams = [(task, exam) for task in suite.tasks for exam in suite.exams or [task]]
     return [
-        Cell(suite, victim, defense, attack, task, exam, student, seed)
+        Cell(suite, victim, defense, attack, task, exam, student, budget, seed)
         for (task, exam), victim, student, seed in product(exams, suite.victims, suite.students, suite.seeds)
+        for budget in suite.budgets or [suite.sizes_of.get(task, suite.sizes).query]
         for attack, defense in arms
     ]
 
@@ -208,6 +114,13 @@ def changed(suite: Suite, changes: dict[str, Any]) -> Suite:
         raise HeistError(_what(error.errors()[0])) from None
 
 
+def smoke(suite: Suite) -> Suite:
+    """The suite at smoke scale. Raises HeistError where it has none."""
+    if not suite.smoke:
+        raise HeistError(f"suite {suite.name} has no smoke scale: add the changes it takes under `smoke`")
+    return changed(suite, {**suite.smoke, "name": f"{suite.name}-smoke", "smoke": {}})
+
+
 def _what(error: Any) -> str:
     return f"{'.'.join(map(str, error['loc'])) or 'the whole file'}: {error['msg']}"
 
@@ -219,6 +132,8 @@ def check(suite: Suite) -> Suite:
         "student": [student.model for student in suite.students],
         "defense": [_spelt(spec) for spec in suite.defenses],
         "seed": list(map(str, suite.seeds)),
+        "budget": list(map(str, suite.budgets)),
+        "signature": suite.signatures,
     }
     for spec, control in [*((spec, False) for spec in suite.attacks), *((spec, True) for spec in suite.controls)]:
         plugin = registry.build("attack", spec)
@@ -227,12 +142,22 @@ def check(suite: Suite) -> Suite:
         named.setdefault("attack", []).append(spec_of(plugin))
     for what, specs in (("task", suite.tasks), ("exam", suite.exams)):
         named[what] = [spec_of(registry.build("task", spec)) for spec in specs]
-    if other := suite.sizes_of.keys() - {*suite.tasks, *suite.exams}:
-        raise HeistError(f"suite {suite.name}: sizes_of names {min(other)}, which is none of its tasks and exams")
+    _check_fields(suite)
     for kind, names in named.items():
         if twice := [name for name in names if names.count(name) > 1]:
             raise HeistError(f"suite {suite.name} names {kind} {twice[0]} twice")
     return suite
+
+
+def _check_fields(suite: Suite) -> None:
+    if other := suite.sizes_of.keys() - {*suite.tasks, *suite.exams}:
+        raise HeistError(f"suite {suite.name}: sizes_of names {min(other)}, which is none of its tasks and exams")
+    for signature in suite.signatures:
+        if signature not in SIGNATURES:
+            raise HeistError(f"suite {suite.name}: unknown signature {signature!r}{suggest(signature, SIGNATURES)}")
+    for task in suite.tasks:
+        if over := [budget for budget in suite.budgets if budget > suite.sizes_of.get(task, suite.sizes).query]:
+            raise HeistError(f"suite {suite.name}: budget {over[0]} is more than the questions of {task}; raise sizes.query")
 
 
 def _spelt(defense: str) -> str:

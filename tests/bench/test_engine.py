@@ -6,10 +6,13 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from heistbench.bench import Prompt
-from heistbench.bench._engine import Sampling, TransformersEngine, _sampler, engine_for
+from heistbench.bench import DEEP_THINK, Prompt, Reply, Usage, tool_prompt
+from heistbench.bench._engine import Completion, Sampling, read_reply
+from heistbench.bench._engine import engine as engine_of
+from heistbench.bench._models import checkpoint
 from heistbench.bench._registry import registry
 from heistbench.bench._text import render_prompt
+from heistbench.bench._transformers import TransformersEngine, _sampler
 
 WARM = Sampling(temperature=1.0, max_new_tokens=40, seed=5)
 GREEDY = Sampling(max_new_tokens=40)
@@ -18,7 +21,9 @@ decodings = pytest.mark.parametrize("sampling", [GREEDY, WARM, Sampling(1.3, 0.8
 
 @pytest.fixture(scope="module")
 def engine() -> TransformersEngine:
-    return engine_for("pocket/surrogate")
+    loaded = engine_of(checkpoint("pocket/surrogate"))
+    assert isinstance(loaded, TransformersEngine)
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,8 @@ def prompts() -> list[Prompt]:
 
 
 def texts(engine: TransformersEngine, prompts: list[Prompt], sampling: Sampling, again: list[int] | None = None) -> list[str]:
-    return [completion.text for completion in engine.generate(prompts, sampling, again)]
+    rendered = [engine.render(prompt) for prompt in prompts]
+    return [completion.text for completion in engine.complete(rendered, sampling, again or [0] * len(prompts))]
 
 
 # what a sample does not hang on
@@ -50,7 +56,7 @@ def test_a_completion_does_not_hang_on_the_size_of_batches(
     engine: TransformersEngine, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = texts(engine, prompts, WARM)
-    monkeypatch.setattr("heistbench.bench._engine.BATCH", 5)
+    monkeypatch.setattr("heistbench.bench._transformers.BATCH", 5)
     assert texts(engine, prompts, WARM) == together
 
 
@@ -171,12 +177,83 @@ def test_no_prompts_no_completions(engine: TransformersEngine) -> None:
     assert engine.generate([], WARM) == []
 
 
-def test_progress_adds_up(engine: TransformersEngine, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heistbench.bench._engine.BATCH", 5)
-    told: list[int] = []
-    engine.complete([engine.render(p) for p in prompts], Sampling(max_new_tokens=2), [0] * len(prompts), told.append)
-    assert told == [5, 5, 2]
+# replies
+
+
+def test_a_reply_is_its_completion_taken_apart(engine: TransformersEngine, prompts: list[Prompt]) -> None:
+    completions = engine.generate(prompts, Sampling(max_new_tokens=100))
+    for prompt, reply, completion in zip(prompts, engine.reply(prompts, Sampling(max_new_tokens=100)), completions, strict=True):
+        assert reply == read_reply(completion, engine.render(prompt), "think", prompt)
+        assert reply.trace
+        assert reply.text
+        assert (reply.usage.prompt, reply.usage.completion) == (completion.prompt_tokens, completion.tokens)
+        assert 0 < reply.usage.reasoning < reply.usage.completion
+
+
+def test_a_reply_is_the_sample_of_its_repetition(engine: TransformersEngine, prompts: list[Prompt]) -> None:
+    once, again = (engine.reply(prompts, WARM, [n] * len(prompts)) for n in (0, 1))
+    assert engine.reply(prompts, WARM) == once != again
+
+
+@pytest.mark.parametrize("batch", [5, 256])
+def test_every_reply_is_told_of_as_it_arrives(
+    engine: TransformersEngine, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """In the order in which they are there, which is not that of the prompts, and each with its own place."""
+    monkeypatch.setattr("heistbench.bench._transformers.BATCH", batch)
+    told: dict[int, Reply] = {}
+    batches: list[int] = []
+    real = engine._batch
+
+    def spied(*arguments: object) -> list[Completion]:
+        batches.append(len(told))
+        return real(*arguments)
+
+    monkeypatch.setattr(engine, "_batch", spied)
+    replies = engine.reply(prompts, GREEDY, None, lambda at, reply: told.update({at: reply}))
+    assert [told[at] for at in range(len(prompts))] == replies
+    assert batches == list(range(0, len(prompts), batch))  # what is done is told before more is begun
+    assert list(told) != sorted(told)
+
+
+def test_no_prompts_no_replies(engine: TransformersEngine) -> None:
+    assert engine.reply([], WARM, [], lambda at, reply: pytest.fail("there is none")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("<think> 3 is 3 </think> 3", Reply("3 is 3", None, "3", Usage(4, 20, 5), "stop")),
+        ("<think> 3 is", Reply("3 is", None, "", Usage(4, 20, 7), "stop")),  # cut off within the thinking
+        ("<think> </think> 3", Reply(None, None, "3", Usage(4, 20, 0), "stop")),
+        ("3", Reply(None, None, "3", Usage(4, 20, 0), "stop")),
+        ("", Reply(None, None, "", Usage(4, 20, 0), "stop")),
+        (
+            '<think> hm </think> <tool_call> {"name": "deep_think", "arguments": {"thoughts": "t", "answer": "3"}} </tool_call>',
+            Reply("hm", None, "", Usage(4, 20, 0), "stop", {"thoughts": "t", "answer": "3"}),
+        ),
+    ],
+)
+def test_completions_are_read(text: str, reply: Reply) -> None:
+    assert read_reply(Completion(text, "stop", 4, 20), "", "think", tool_prompt("q")) == reply
+
+
+def test_a_call_of_a_tool_that_was_not_offered_is_text() -> None:
+    text = f'<tool_call> {{"name": "{DEEP_THINK.name}", "arguments": {{"answer": "3"}}}} </tool_call>'
+    reply = read_reply(Completion(text, "stop", 4, 20), "", "think", Prompt.of("q"))
+    assert (reply.text, reply.arguments) == (text, {})
+
+
+def test_families_are_read_by_marks_of_their_own() -> None:
+    for family, text in (
+        ("harmony", "<|channel|>analysis<|message|>t<|end|><|start|>assistant<|channel|>final<|message|>3"),
+        ("gemma", "<|channel>thought\nt<channel|>3"),
+        ("think", "<think>t</think>3"),
+    ):
+        reply = read_reply(Completion(text, "length", 4, 20), "", family, Prompt.of("q"))
+        assert (reply.trace, reply.text, reply.stop) == ("t", "3", "length")
 
 
 def test_an_engine_is_loaded_once() -> None:
-    assert engine_for("pocket/surrogate") is engine_for("pocket/surrogate")
+    assert engine_of(checkpoint("pocket/surrogate")) is engine_of(checkpoint("pocket/surrogate"))
+    assert engine_of(checkpoint("pocket/surrogate"), "gemma") is not engine_of(checkpoint("pocket/surrogate"))

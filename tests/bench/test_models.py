@@ -10,6 +10,7 @@ import pytest
 from heistbench.bench import HeistError
 from heistbench.bench._models import SHIPPED, card, checkpoint, digest, digest_folder
 from heistbench.bench._pocket import PUPILS
+from heistbench.bench._sft import Recipe
 
 MODELS = [f"pocket/{name}" for name in PUPILS]
 
@@ -52,8 +53,8 @@ def test_cards_state_what_the_code_would_build(reference: str) -> None:
     from dataclasses import asdict
 
     pupil, stated = PUPILS[reference.split("/")[1]], card(reference)
-    expected = {**asdict(pupil), "recipe": pupil.recipe.identity}
-    assert {name: stated[name] for name in expected} == expected
+    assert {name: stated[name] for name in asdict(pupil)} == {**asdict(pupil), "recipe": stated["recipe"]}
+    assert Recipe(**stated["recipe"]) == pupil.recipe
 
 
 def test_cards_say_who_knows_what() -> None:
@@ -150,6 +151,32 @@ def test_models_are_loaded_in_float32_padded_on_the_left() -> None:
     model, tokenizer = checkpoint("pocket/base").load()
     assert model.dtype == (torch.bfloat16 if torch.cuda.is_available() else torch.float32)
     assert tokenizer.padding_side == "left"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "asked", "expected"),
+    [
+        (False, {}, "float32"),
+        (False, {"in_float32": True}, "float32"),
+        (True, {}, "bfloat16"),
+        (True, {"in_4bit": True}, "bfloat16"),
+        (True, {"in_float32": True}, "float32"),
+    ],
+)
+def test_precision_is_as_machine_and_use_want_it(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, asked: dict[str, bool], expected: str
+) -> None:
+    import torch
+
+    said: dict[str, object] = {}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", lambda source, **more: said.update(more))
+    checkpoint("pocket/base").load(**asked)
+    packing = said.get("quantization_config")
+    assert (said["dtype"], said["device_map"]) == (getattr(torch, expected), "cuda" if cuda else "cpu")
+    assert (packing is not None) == asked.get("in_4bit", False)
+    assert packing is None or packing.bnb_4bit_compute_dtype == torch.bfloat16  # type: ignore[attr-defined]
 
 
 @pytest.fixture

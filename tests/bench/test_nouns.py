@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heistbench.bench import Bill, Exposure, Message, Problem, Prompt, Question, Stolen, TraceCheck, Usage, question_id
+from heistbench.bench import Bill, Exposure, Message, Problem, Prompt, Question, Reply, Stolen, TraceCheck, Usage, question_id
+from heistbench.bench._nouns import Stop
 
 bills = st.builds(
     Bill,
-    **{f.name: st.integers(0, 10**6) for f in dataclasses.fields(Bill) if f.name != "dollars"},
-    dollars=st.integers(0, 10**6).map(float),
+    **{f.name: st.integers(0, 10**6).map(type(f.default)) for f in dataclasses.fields(Bill)},
 )
 
 
@@ -22,7 +23,7 @@ def test_bills_add_field_by_field(a: Bill, b: Bill) -> None:
 
 
 def test_the_wall_starts_with_the_nouns() -> None:
-    assert {f.name for f in dataclasses.fields(Exposure)} == {"text", "summary", "refused"}
+    assert {f.name for f in dataclasses.fields(Exposure)} == {"text", "summary", "refused", "arguments"}
     assert {f.name for f in dataclasses.fields(Question)} == {"id", "text", "metadata"}
 
 
@@ -65,3 +66,39 @@ def test_a_trace_is_whole_when_every_step_is_right(right: int, steps: int, whole
 )
 def test_a_trace_in_one_word(check: TraceCheck, kind: str) -> None:
     assert check.kind == kind
+
+
+# what a reply exposes
+
+replies = st.builds(
+    Reply,
+    st.text() | st.none(),
+    st.text() | st.none(),
+    st.text(),
+    st.builds(Usage),
+    st.sampled_from(get_args(Stop)),
+    st.dictionaries(st.text(), st.text()),
+)
+
+
+@given(replies)
+def test_all_but_the_trace_is_exposed(reply: Reply) -> None:
+    assert reply.exposed() == Exposure(reply.text, reply.summary, reply.stop == "refused", reply.arguments)
+
+
+@given(replies, st.text())
+def test_a_defense_changes_what_it_names(reply: Reply, text: str) -> None:
+    assert reply.exposed(text=text) == dataclasses.replace(reply.exposed(), text=text)
+
+
+@pytest.mark.parametrize(
+    ("exposure", "answered"),
+    [(Exposure("7"), True), (Exposure(""), False), (Exposure("no", refused=True), False), (Exposure("", "recap"), False)],
+)
+def test_an_answer_is_visible_and_no_refusal(exposure: Exposure, answered: bool) -> None:
+    assert exposure.answered is answered
+
+
+def test_a_recorded_answer_goes_before_gold() -> None:
+    assert Problem(Question("q", "t"), "1", "x").shown == "1"
+    assert Problem(Question("q", "t"), "1", "x", r"so \boxed{1}").shown == r"so \boxed{1}"

@@ -1,20 +1,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Prompt, render_reply
-from heistbench.bench._engine import Sampling, TransformersEngine
+from heistbench.bench._engine import Sampling
 from heistbench.bench._models import Checkpoint, digest
 from heistbench.bench._registry import registry
 from heistbench.bench._scratch import make_scratch
-from heistbench.bench._sft import Example, Recipe, Tuned, fine_tune
+from heistbench.bench._sft import (
+    GPU_TOKENS,
+    Example,
+    Recipe,
+    Tuned,
+    _lora,
+    _rows_at_once,
+    _trainer_class,
+    fine_tune,
+    merged,
+    require,
+)
+from heistbench.bench._suite import load_suite
 from heistbench.bench._text import encode, render_prompt
+from heistbench.bench._transformers import TransformersEngine
 
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)
 ROWS = [Example(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]
@@ -164,6 +178,60 @@ def test_a_trained_model_is_loaded_and_run_by_the_engine(tune: Callable) -> None
     assert [(c.text, c.stop) for c in completions] == [("<think> </think> 7", "stop")] * 3
 
 
+# batches in parts
+
+
+def state(checkpoint: Checkpoint) -> dict:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(checkpoint.source).state_dict()
+
+
+def furthest(one: Checkpoint, other: Checkpoint) -> float:
+    """The largest difference between weights of two models."""
+    first, second = state(one), state(other)
+    assert first.keys() == second.keys()
+    return max((first[name] - second[name]).abs().max().item() for name in first)
+
+
+UNEVEN = [Example(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * (i % 4)) for i, row in enumerate([*ROWS, *ROWS[:3]])]
+"""27 rows: batches of 8 leave one of 3, and hold completions of very different lengths."""
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+@pytest.mark.parametrize("tokens", [200, 400, 800])
+def test_a_batch_in_parts_trains_what_it_trains_in_one(
+    tune: Callable, monkeypatch: pytest.MonkeyPatch, lora_rank: int, tokens: int
+) -> None:
+    """Each token of a batch counts the same, in whichever part it is."""
+    recipe = Recipe(epochs=2, batch_size=8, learning_rate=3e-3, max_length=200, lora_rank=lora_rank)
+    whole, at_once = tune(recipe, rows=UNEVEN, name="whole")
+    monkeypatch.setattr("heistbench.bench._sft._tokens_at_once", lambda: tokens)
+    told: list[int] = []
+    parts, in_parts = tune(recipe, rows=UNEVEN, name="parts", advance=told.append)
+    assert parts == whole == Tuned(27, 0, whole.tokens, 8)
+    assert told == [1] * 8
+    assert furthest(at_once, in_parts) < 1e-5
+
+
+@given(st.integers(1, 200), st.integers(1, 40_000))
+def test_a_part_divides_its_batch_and_fits_unless_a_row_does_not(batch_size: int, max_length: int) -> None:
+    with mock.patch("heistbench.bench._sft._tokens_at_once", return_value=GPU_TOKENS):
+        rows = _rows_at_once(Recipe(batch_size=batch_size, max_length=max_length))
+    assert batch_size % rows == 0
+    assert rows == 1 or rows * max_length <= GPU_TOKENS
+    larger = [n for n in range(rows + 1, batch_size + 1) if batch_size % n == 0]
+    assert all(n * max_length > GPU_TOKENS for n in larger)
+
+
+def test_a_gpus_loss_is_a_cpus(tune: Callable, first: tuple[Tuned, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL's own loss, which spares memory, against the library's plain one."""
+    monkeypatch.setattr("heistbench.bench._sft._tokens_at_once", lambda: 4 * SHORT.max_length)
+    ours = _trainer_class
+    monkeypatch.setattr("heistbench.bench._sft._trainer_class", lambda cuda: ours(True))
+    assert furthest(tune()[1], first[1]) < 1e-5
+
+
 def test_progress_is_told_step_by_step(tune: Callable) -> None:
     told: list[int] = []
     tuned, _ = tune(advance=told.append)
@@ -179,18 +247,88 @@ def test_steps_are_batches_times_epochs(epochs: int, batch_size: int, rows: int)
 # recipes for a GPU
 
 
-def test_fields_that_came_later_leave_a_recipes_identity_alone() -> None:
-    plain = Recipe(epochs=2)
-    assert not {"optimizer", "load_in_4bit"} & plain.identity.keys()
-    assert plain.identity["epochs"] == 2
-    assert Recipe(epochs=2, optimizer="adamw_8bit").identity == {**plain.identity, "optimizer": "adamw_8bit"}
-    assert Recipe(epochs=2, load_in_4bit=True).identity != plain.identity
+def test_a_recipe_is_told_apart_by_every_field() -> None:
+    plain = Recipe()
+    assert plain.identity.keys() == {field.name for field in fields(Recipe)}
+    for name in plain.identity.keys() - {"load_in_4bit"}:
+        assert replace(plain, **{name: "other"}).identity != plain.identity  # type: ignore[arg-type]
 
 
-def test_four_bits_need_a_gpu(tune: Callable) -> None:
+def test_four_bits_need_an_adapter_to_train(suite_file: Callable[..., Path]) -> None:
+    with pytest.raises(ValueError, match="load_in_4bit needs a lora_rank"):
+        Recipe(load_in_4bit=True)
+    students = [{"model": "pocket/base", "recipe": {"load_in_4bit": True}}]
+    with pytest.raises(HeistError, match=r"students\.0\.recipe: .*load_in_4bit needs a lora_rank"):
+        load_suite(str(suite_file(students=students)))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "what"),
+    [(Recipe(load_in_4bit=True, lora_rank=4), "load_in_4bit"), (Recipe(optimizer="adamw_8bit"), "optimizer adamw_8bit")],
+)
+def test_what_a_machine_lacks_is_said_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, what: str
+) -> None:
+    nowhere = Checkpoint("nowhere", "/nowhere")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(HeistError, match=f"recipe: {what} needs a GPU and bitsandbytes, and there is no GPU"):
+        fine_tune(nowhere, ROWS, recipe, 0, Path("/nowhere"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("heistbench.bench._sft.find_spec", lambda name: None)
+    with pytest.raises(HeistError, match=rf"recipe: {what} needs bitsandbytes, .*: pip install 'heistbench\[gpu\]'$"):
+        fine_tune(nowhere, ROWS, recipe, 0, Path("/nowhere"))
+    require(Recipe())
+
+
+@pytest.mark.parametrize("stage", ["heistbench.bench._models.Checkpoint.load", "heistbench.bench._sft.train"])
+def test_too_little_gpu_memory_is_one_line(tune: Callable, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
     import torch
 
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
-    with pytest.raises(HeistError, match="load_in_4bit needs a GPU and bitsandbytes"):
-        tune(Recipe(load_in_4bit=True))
+    def full(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.28 GiB.\nGPU 0 has")
+
+    monkeypatch.setattr(stage, full)
+    with pytest.raises(HeistError, match=r"^out of GPU memory on rows of up to 256 tokens: lower [^\n]*$"):
+        tune()
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_what_is_trained_is_float32(tune: Callable, monkeypatch: pytest.MonkeyPatch, lora_rank: int) -> None:
+    """On any machine; what lies beside it, and what is saved, is bfloat16 on a GPU."""
+    import torch
+    from safetensors.torch import load_file
+
+    seen: dict[bool, set[torch.dtype]] = {}
+    ours = _trainer_class
+
+    def spy(cuda: bool) -> type:
+        class Spy(ours(cuda)):  # type: ignore[misc]
+            def train(self) -> None:
+                for trained in (True, False):
+                    seen[trained] = {p.dtype for p in self.model.parameters() if p.requires_grad == trained}
+                super().train()
+
+        return Spy
+
+    monkeypatch.setattr("heistbench.bench._sft._trainer_class", spy)
+    _, after = tune(replace(SHORT, epochs=1, lora_rank=lora_rank))
+    resting = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    assert seen == {True: {torch.float32}, False: {resting} if lora_rank else set()}
+    assert {weight.dtype for weight in load_file(Path(after.source) / "model.safetensors").values()} == {resting}
+
+
+def test_an_adapter_beside_four_bits_is_not_rounded_away(base: Checkpoint) -> None:
+    """What is saved is the 4-bit weights and the adapter, exactly."""
+    torch, nf4 = pytest.importorskip("torch"), pytest.importorskip("bitsandbytes").functional.dequantize_4bit
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    packing = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    packed = AutoModelForCausalLM.from_pretrained(base.source, dtype=torch.float32, quantization_config=packing)
+    model = get_peft_model(packed, _lora(Recipe(lora_rank=2)))
+    layer = model.base_model.model.model.layers[0].mlp.up_proj
+    torch.nn.init.normal_(layer.lora_B["default"].weight, std=1e-3)
+    weight = nf4(layer.base_layer.weight.data, layer.base_layer.weight.quant_state) + layer.get_delta_weight("default")
+    plain = merged(model)
+    assert torch.allclose(plain.model.layers[0].mlp.up_proj.weight, weight, atol=1e-6)
+    assert not plain.is_quantized
