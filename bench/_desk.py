@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
+from typing import cast
 
-from heistbench.bench._engine import engine
+from heistbench.bench._budget import price
+from heistbench.bench._engine import Arrived, engine
 from heistbench.bench._errors import BudgetExceeded
 from heistbench.bench._models import Checkpoint
 from heistbench.bench._nouns import Bill, Exposure, Prompt, Question, Reply
-from heistbench.bench._plugins import Defense
-from heistbench.bench._sft import Example, fine_tune
-from heistbench.bench._store import hash_of, read_lines, write_json, write_lines
+from heistbench.bench._plugins import Defense, Task
+from heistbench.bench._registry import registry
+from heistbench.bench._sft import Example
+from heistbench.bench._store import hash_of, read_lines, write_lines
 from heistbench.bench._victim import DefendedApi, Sealed, release
-from heistbench.bench._world import World, read_json
+from heistbench.bench._world import World, read_json, tune
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done and how much there is."""
@@ -31,7 +33,7 @@ class HarnessDesk:
     def __init__(self, world: World, defenses: Sequence[Defense], budget: int, progress: Progress = quietly) -> None:
         self._world, self._defenses, self._budget, self._progress = world, defenses, budget, progress
         self._api = DefendedApi(world.victim, defenses)
-        self._problems = {p.question.id: p for p in world.problems("query")}
+        self._problems = {p.question.id: p for p in world.attacked}
         self._models: dict[str, Checkpoint] = {}
         self.bill = Bill()
 
@@ -45,7 +47,7 @@ class HarnessDesk:
         if self.bill.queries + len(prompts) > self._budget:
             raise BudgetExceeded(f"{self.bill.queries} + {len(prompts)} queries are over the budget of {self._budget}")
         before = len(self.sealed)
-        exposures = self._api.ask(prompts)
+        exposures = self._api.ask(prompts, self._asking(len(prompts)))
         self._charge([sealed.reply for sealed in self.sealed[before:]])
         return exposures
 
@@ -54,13 +56,24 @@ class HarnessDesk:
         settings = self._world.surrogate_settings
         changes = {} if temperature is None else {"temperature": temperature}
         sampling = settings.decoding.sampling(self._world.cell.seed, **changes)
-        replies = self._world.surrogate_replies(prompts, sampling)
-        self.bill += Bill(attacker_tokens_generated=sum(reply.usage.completion for reply in replies))
+        replies, seconds = self._world.surrogate_replies(prompts, sampling)
+        tokens = sum(reply.usage.completion for reply in replies)
+        self.bill += Bill(attacker_tokens_generated=tokens, attacker_seconds=seconds)
         return replies
 
     def own_questions(self) -> list[Question]:
         """The surrogate split."""
         return [p.question for p in self._world.problems("surrogate")]
+
+    def questions_of(self, task: str, n: int) -> list[Question]:
+        """Questions of another task's surrogate split."""
+        return [p.question for p in cast(Task, registry.build("task", task)).problems("surrogate", n)]
+
+    def untuned(self) -> str:
+        """The suite's inverter model as it was before any training."""
+        source = self._world.resolve(self._world.inverter_settings.model)
+        self._models[source.identity] = source
+        return source.identity
 
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str:
         """Train the suite's inverter model on the attacker's rows; returns the name `generate` knows it by."""
@@ -71,16 +84,16 @@ class HarnessDesk:
 
         def build(path: Path) -> None:
             rows = [Example(prompt, completion) for prompt, completion in examples]
-            tuned = fine_tune(base, rows, settings.recipe, seed, path / "model", counter(self._progress, "inverter", total))
-            write_json(path / "tuned.json", asdict(tuned))
+            tune(base, rows, settings.recipe, seed, path, counter(self._progress, "inverter", total))
 
         folder = self._world.store.once("inverter", spec, build)
-        self.bill += Bill(attacker_tokens_trained=read_json(folder / "tuned.json")["tokens"])
-        self._models[folder.name] = Checkpoint(f"inverter:{folder.name}", str(folder / "model"))
+        tokens, seconds = read_json(folder / "tuned.json")["tokens"], self._world.store.seconds(folder)
+        self.bill += Bill(attacker_tokens_trained=tokens, attacker_seconds=seconds)
+        self._models[folder.name] = self._world.made("inverter", folder)
         return folder.name
 
     def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
-        """Completions of a model that `fine_tune` made."""
+        """Completions of a model that `fine_tune` made, or of the untuned one."""
         source, sampling = self._models[model], self._world.inverter_settings.decoding.sampling(self._world.cell.seed)
         folder = self._world.store.once(
             "inverted",
@@ -88,7 +101,8 @@ class HarnessDesk:
             lambda path: write_lines(path / "completions.jsonl", list(engine(source).generate(prompts, sampling))),
         )
         rows = read_lines(folder / "completions.jsonl")
-        self.bill += Bill(attacker_tokens_generated=sum(row["tokens"] for row in rows))
+        tokens, seconds = sum(row["tokens"] for row in rows), self._world.store.seconds(folder)
+        self.bill += Bill(attacker_tokens_generated=tokens, attacker_seconds=seconds)
         return [row["text"] for row in rows]
 
     def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]:
@@ -105,7 +119,8 @@ class HarnessDesk:
 
     def truth_replies(self, ids: list[str]) -> list[Reply]:
         """The victim's whole replies to attacked questions, past the defense; billed."""
-        replies = self._world.victim.reply([(Prompt.of(self._problems[i].question.text), 0) for i in ids])
+        asked = [(Prompt.of(self._problems[i].question.text), 0) for i in ids]
+        replies = self._world.victim.reply(asked, self._asking(len(asked)))
         self._charge(replies)
         return replies
 
@@ -114,7 +129,12 @@ class HarnessDesk:
             queries=len(replies),
             prompt_tokens=sum(reply.usage.prompt for reply in replies),
             completion_tokens=sum(reply.usage.completion for reply in replies),
+            dollars=sum(price(reply.usage, self._world.cell.victim.api.prices) for reply in replies),
         )
+
+    def _asking(self, total: int) -> Arrived:
+        advance = counter(self._progress, "victim", total)
+        return lambda at, reply: advance(1)
 
 
 def counter(progress: Progress, what: str, total: int) -> Callable[[int], None]:

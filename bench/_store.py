@@ -54,6 +54,10 @@ class Store:
         """True when the artifact is there, whole or damaged."""
         return (self.path(kind, spec) / MANIFEST).is_file()
 
+    def seconds(self, folder: Path) -> float:
+        """How long an artifact took to build."""
+        return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["seconds"])
+
     def once(self, kind: str, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         """The artifact's directory; `build` fills an empty one when there is none yet.
 
@@ -62,7 +66,7 @@ class Store:
         target = self.path(kind, spec)
         if (target / MANIFEST).is_file():
             return _verified(target)
-        with _lock(target):
+        with lock(target):
             if (target / MANIFEST).is_file():
                 return _verified(target)
             aside = target.with_name(target.name + ".part")
@@ -78,6 +82,23 @@ class Store:
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
         return target
+
+
+@contextmanager
+def lock(target: Path) -> Iterator[None]:
+    """Hold what is computed at `target`. Raises Busy while another process does."""
+    from filelock import FileLock, Timeout
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{target}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise Busy(str(target)) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -148,19 +169,3 @@ def _verified(folder: Path) -> Path:
     if damaged:
         raise HeistError(f"damaged artifact {folder / damaged[0]}: not what was written; delete {folder} to compute it again")
     return folder
-
-
-@contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{target}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise Busy(str(target)) from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -3,78 +3,149 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from random import Random
 from typing import Any
 
-from heistbench.bench._engine import Completion, engine_for
+from heistbench.bench._budget import NO_LIMIT, Budget, parts, price
+from heistbench.bench._engine import Arrived, Engine, Sampling, unheard
 from heistbench.bench._errors import HeistError
-from heistbench.bench._models import checkpoint
+from heistbench.bench._ledger import Asked, Ledger
 from heistbench.bench._nouns import Exposure, Problem, Prompt, Refusal, Reply, Usage
-from heistbench.bench._plugins import Defense, Task
+from heistbench.bench._plugins import Defense
 from heistbench.bench._registry import identity
-from heistbench.bench._store import Store, canonical, hash_of, read_lines, write_lines
-from heistbench.bench._suite import RECORDED, Victim
-from heistbench.bench._text import split_reply
+from heistbench.bench._settings import RECORDED, Victim
+from heistbench.bench._store import Store, canonical, lock
 
 REFUSED = Reply(None, None, "", Usage(), "refused")
-Asked = tuple[Prompt, int]
-"""A prompt and how often it was asked before."""
+OUTAGE = 0.01
+"""Share of queries that may end without a reply; beyond it nothing is concluded from those that have one."""
+TELLING = 20
+"""Replies after which a victim that shows less than its suite says is not believed to show it later."""
+Summarize = Callable[[Sequence[str]], list[str | None]]
+"""From traces to the summaries a provider, or an attacker's compressor, makes of them."""
 
 
-def read_reply(completion: Completion, prompt_text: str, task: Task) -> Reply:
-    """Split a completion; the summary is the task's recap of the trace. Unclosed thinking gives no visible text."""
-    trace, answer = split_reply(completion.text, prompt_text)
-    reasoning = round(completion.tokens * len(trace or "") / max(1, len(completion.text)))
-    usage = Usage(completion.prompt_tokens, completion.tokens, reasoning)
-    return Reply(trace, task.summarize(trace) if trace else None, answer or "", usage, completion.stop)
+class RecordedEngine:
+    """Replays the traces and answers that a data set ships, without a model."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self._records = {problem.question.text: problem for problem in problems}
+
+    def reply(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        repetitions: Sequence[int] | None = None,
+        arrived: Arrived = unheard,
+    ) -> list[Reply]:
+        """See `Engine.reply`. Raises HeistError for any prompt but a recorded question."""
+        replies = [self._recall(prompt) for prompt in prompts]
+        for at, reply in enumerate(replies):
+            arrived(at, reply)
+        return replies
+
+    def _recall(self, prompt: Prompt) -> Reply:
+        if prompt.text not in self._records:
+            raise HeistError(f"the recorded model answers the task's own questions only, not {prompt.text[:60]!r}")
+        problem = self._records[prompt.text]
+        words = len(problem.trace.split())
+        usage = Usage(len(prompt.text.split()), words + len(problem.shown.split()), words)
+        return Reply(problem.trace or None, None, problem.shown, usage, "stop")
 
 
 class VictimModel:
-    """A victim without any defense; what it replied once to a batch is kept in the store."""
+    """A victim without any defense. What it once replied is kept in its ledger, and never asked for again."""
 
-    def __init__(self, victim: Victim, task: Task, store: Store, recorded: Sequence[Problem] = ()) -> None:
-        self._victim, self._task, self._store = victim, task, store
-        self._records = {p.question.text: p for p in recorded}
+    def __init__(
+        self,
+        victim: Victim,
+        model: str,
+        engine: Callable[[], Engine],
+        summarize: Summarize,
+        store: Store,
+        budget: Budget = NO_LIMIT,
+    ) -> None:
+        """`model` is the identity of the weights or records; `engine` loads them when there is something to ask."""
+        self._victim, self._engine, self._summarize, self._store, self._budget = victim, engine, summarize, store, budget
+        self.identity: dict[str, Any] = {
+            "model": model,
+            "decoding": victim.decoding.model_dump(),
+            "family": victim.family,
+            "api": victim.api.identity if victim.remote else None,
+        }
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What determines this victim's replies."""
-        recorded = self._victim.model == RECORDED
-        model = f"{RECORDED}:{self._task.data_digest()}" if recorded else checkpoint(self._victim.model).identity
-        return {"model": model, "decoding": self._victim.decoding.model_dump(), "task": identity(self._task)}
+    def reply(self, asked: Sequence[Asked], arrived: Arrived = unheard) -> list[Reply]:
+        """One reply a query, in order, with the summary its provider shows of it.
 
-    def reply(self, asked: Sequence[Asked]) -> list[Reply]:
-        """One reply a prompt. Raises Busy while another process asks the same batch."""
-        spec = {"victim": self.identity, "asked": hash_of(asked), "n": len(asked)}
-        build = self._recall if self._victim.model == RECORDED else self._generate
-        folder = self._store.once("replies", spec, lambda path: build(asked, path))
-        return [reply_from(row) for row in read_lines(folder / "replies.jsonl")]
+        Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out.
+        """
+        if self._victim.model == RECORDED:
+            replies = self._engine().reply([prompt for prompt, _ in asked], Sampling(), None, arrived)
+        else:
+            replies = self._replies(asked, arrived)
+            self._believe([reply for (prompt, _), reply in zip(asked, replies, strict=True) if prompt.think])
+        bare = [at for at, reply in enumerate(replies) if reply.trace and reply.summary is None]
+        for at, summary in zip(bare, self._summarize([replies[at].trace or "" for at in bare]), strict=True):
+            replies[at] = replace(replies[at], summary=summary)
+        return replies
 
-    def _generate(self, asked: Sequence[Asked], path: Path) -> None:
-        engine, prompts = engine_for(self._victim.model), [prompt for prompt, _ in asked]
-        completions = engine.generate(prompts, self._victim.decoding.sampling(), [before for _, before in asked])
-        texts = map(engine.render, prompts)
-        rows = [read_reply(c, text, self._task) for c, text in zip(completions, texts, strict=True)]
-        write_lines(path / "replies.jsonl", rows)
+    def _replies(self, asked: Sequence[Asked], arrived: Arrived) -> list[Reply]:
+        ledger = Ledger(self._store, self.identity)
+        found = ledger.find(asked)
+        if len(found) < len(asked):
+            with ledger.lock():
+                found = ledger.find(asked)  # another process may have asked meanwhile
+                self._ask([query for at, query in enumerate(asked) if at not in found], ledger, arrived)
+            found = ledger.find(asked)
+        return [found[at] for at in range(len(asked))]
 
-    def _recall(self, asked: Sequence[Asked], path: Path) -> None:
-        rows = []
-        for prompt, _ in asked:
-            if prompt.text not in self._records:
-                raise HeistError(f"the recorded victim answers the task's own questions only, not {prompt.text[:60]!r}")
-            problem = self._records[prompt.text]
-            shown, words = problem.shown, len(problem.trace.split())
-            usage = Usage(len(prompt.text.split()), words + len(shown.split()), words)
-            rows.append(Reply(problem.trace, self._task.summarize(problem.trace), shown, usage, "stop"))
-        write_lines(path / "replies.jsonl", rows)
+    def _ask(self, asked: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+        asked = list(dict.fromkeys(asked))
+        if not self._victim.remote:
+            self._send(asked, ledger, arrived)
+            return
+        with lock(self._store.root / "victims" / "paid"):  # one process at a time spends from the budget
+            for part in parts(asked, self._victim, self._budget, self._store):
+                self._send(part, ledger, arrived)
 
+    def _send(self, asked: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+        lost, engine = list[int](), self._engine()
+        with ledger.writing() as keep:
 
-def reply_from(row: dict[str, Any]) -> Reply:
-    """A reply as `write_lines` wrote it."""
-    return Reply(**{**row, "usage": Usage(**row["usage"])})
+            def write(at: int, reply: Reply) -> None:
+                if reply.stop == "error":
+                    lost.append(at)
+                else:
+                    keep(asked[at], reply, price(reply.usage, self._victim.api.prices))
+                    arrived(at, reply)
+
+            prompts, before = [prompt for prompt, _ in asked], [n for _, n in asked]
+            replies = engine.reply(prompts, self._victim.decoding.sampling(), before, write)
+            outcomes, before_now = ledger.outcomes()
+            costs = {at: price(replies[at].usage, self._victim.api.prices) for at in lost}
+            if before_now + len(lost) > max(1, OUTAGE * (outcomes + len(lost))):
+                for dollars in costs.values():
+                    ledger.charge(dollars)
+                raise HeistError(
+                    f"victim {self._victim.label}: {len(lost)} of {len(asked)} queries got no reply"
+                    f" ({getattr(engine, 'trouble', '') or 'no reason given'}); those that did are kept, and the same command"
+                    " asks for the others again"
+                )
+            for at, dollars in costs.items():
+                keep(asked[at], replies[at], dollars)
+
+    def _believe(self, replies: Sequence[Reply]) -> None:
+        """Raise HeistError for a victim behind an API that, where it may think, shows less than its suite says."""
+        finished, expected = [reply for reply in replies if reply.stop == "stop"], self._victim.api.shows
+        if not self._victim.remote or expected == "answer" or len(finished) < TELLING:
+            return
+        if not any(reply.trace or (expected == "summary" and reply.summary) for reply in finished):
+            raise HeistError(
+                f"victim {self._victim.label}: api.shows is {expected}, but none of {len(finished)} replies had one;"
+                " say what it shows, and run again: what was replied is kept"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +165,12 @@ class DefendedApi:
         self._before: Counter[Prompt] = Counter()
         self.sealed: list[Sealed] = []
 
-    def ask(self, prompts: Sequence[Prompt]) -> list[Exposure]:
+    def ask(self, prompts: Sequence[Prompt], arrived: Arrived = unheard) -> list[Exposure]:
         """Pass prompts in through the defenses' gates, and replies out through their filters."""
         asked = [(prompt, self._count(prompt)) for prompt in prompts]
         admitted = [(admit(self._defenses, prompt), before) for prompt, before in asked]
         let_in = [(prompt, before) for prompt, before in admitted if isinstance(prompt, Prompt)]
-        replies = iter(self._victim.reply(let_in) if let_in else [])
+        replies = iter(self._victim.reply(let_in, arrived) if let_in else [])
         exposures = []
         for (prompt, before), (inner, _) in zip(asked, admitted, strict=True):
             if isinstance(inner, Refusal):
@@ -129,12 +200,14 @@ def admit(defenses: Sequence[Defense], prompt: Prompt) -> Prompt | Refusal:
 def release(defenses: Sequence[Defense], prompt: Prompt, reply: Reply, before: int, secret: str) -> Exposure:
     """What leaves the API: each defense sees what the one before it let through, and the hidden trace.
 
-    `secret` seeds what the defenses draw: who knows how a defense works does not know what it drew for the victim.
+    `secret` seeds what the defenses draw: who knows how a defense works does not know what it drew for the victim. What an
+    outage swallowed meets no defense.
     """
-    exposure = Exposure(reply.text, reply.summary, reply.stop == "refused")
+    exposure = reply.exposed()
     for defense in defenses:
-        if exposure.refused:
+        if exposure.refused or reply.stop == "error":
             break
         rng = Random(canonical([secret, identity(defense), prompt, 0 if defense.sticky else before]))
-        exposure = defense.release(prompt, replace(reply, text=exposure.text, summary=exposure.summary), rng)
+        seen = replace(reply, text=exposure.text, summary=exposure.summary, arguments=exposure.arguments)
+        exposure = defense.release(prompt, seen, rng)
     return exposure

@@ -24,7 +24,9 @@ class Desk(Protocol):
     def ask(self, prompts: list[Prompt]) -> list[Exposure]: ...
     def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]: ...
     def own_questions(self) -> list[Question]: ...
+    def questions_of(self, task: str, n: int) -> list[Question]: ...
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str: ...
+    def untuned(self) -> str: ...
     def generate(self, model: str, prompts: list[Prompt]) -> list[str]: ...
     def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]: ...
     def truth_gold(self, ids: list[str]) -> list[str]: ...
@@ -63,7 +65,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A model the attacker has fine-tuned."""
+    """A model of the attacker's: fine-tuned, or as it was before."""
 
     _line: _Line
     _model: str
@@ -84,6 +86,10 @@ class Kit:
         """The attacker's own questions, disjoint from the ones it attacks with."""
         return list(self._line.call("own_questions"))
 
+    def questions_of(self, task: str, n: int) -> list[Question]:
+        """The first `n` questions of another task's surrogate split. Raises HeistError for a task that has none."""
+        return list(self._line.call("questions_of", task, n))
+
     def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None) -> list[Reply]:
         """Replies of the attacker's own reasoning model, trace visible, with a recap in the provider's style.
 
@@ -94,6 +100,10 @@ class Kit:
     def fine_tune(self, examples: Sequence[tuple[Prompt, str]]) -> Tuned:
         """Fine-tune the suite's inverter model on (prompt, completion) rows; the same rows are trained once."""
         return Tuned(self._line, self._line.call("fine_tune", list(examples)))
+
+    def inverter(self) -> Tuned:
+        """The suite's inverter model before any training."""
+        return Tuned(self._line, self._line.call("untuned"))
 
     def rehearse(self, prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[Exposure]:
         """What the standing defense would have let out of these replies: for adaptive attacks (Kerckhoffs)."""

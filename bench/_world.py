@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from heistbench.bench._engine import Sampling, engine
+from heistbench.bench._budget import NO_LIMIT, Budget
+from heistbench.bench._devices import gpus
+from heistbench.bench._engine import Engine, Sampling, engine, release_engines
 from heistbench.bench._errors import HeistError
+from heistbench.bench._ledger import reply_from
 from heistbench.bench._models import Checkpoint, checkpoint
 from heistbench.bench._nouns import Problem, Prompt, Reply, Split
 from heistbench.bench._registry import identity
 from heistbench.bench._scratch import is_scratch, make_scratch
-from heistbench.bench._sft import Example, fine_tune
-from heistbench.bench._store import Store, hash_of, read_lines, write_lines
-from heistbench.bench._suite import RECORDED, Cell, Inverter, Surrogate
+from heistbench.bench._settings import RECORDED, Inverter, Surrogate
+from heistbench.bench._sft import Example, Recipe, fine_tune
+from heistbench.bench._store import Store, hash_of, read_lines, write_json, write_lines
+from heistbench.bench._suite import Cell
+from heistbench.bench._summaries import Summarizer
 from heistbench.bench._text import render_reply
-from heistbench.bench._victim import VictimModel, read_reply, reply_from
+from heistbench.bench._victim import RecordedEngine, VictimModel
 
 
 class World:
     """One cell's surroundings. Everything it computes is kept in the store and shared by all cells that need it."""
 
-    def __init__(self, cell: Cell, store: Store) -> None:
-        self.cell, self.suite, self.store = cell, cell.suite, store
+    def __init__(self, cell: Cell, store: Store, budget: Budget = NO_LIMIT) -> None:
+        self.cell, self.suite, self.store, self._budget = cell, cell.suite, store, budget
         self.task, self.exam = cell.build_task(), cell.build_exam()
         self._problems: dict[Split, list[Problem]] = {}
 
@@ -38,6 +44,11 @@ class World:
         return self._problems[split]
 
     @property
+    def attacked(self) -> list[Problem]:
+        """The problems this cell attacks: as many as its budget has queries."""
+        return self.problems("query")[: self.cell.budget]
+
+    @property
     def honest(self) -> list[Problem]:
         """What an honest user asks: questions of the attacked task that no attack and no surrogate has seen."""
         return self.problems("test" if identity(self.exam) == identity(self.task) else "dev")
@@ -45,18 +56,56 @@ class World:
     @cached_property
     def victim(self) -> VictimModel:
         """The victim without a defense."""
-        recorded = self.cell.victim.model == RECORDED
-        records = [*self.problems("query"), *self.honest] if recorded else []
-        return VictimModel(self.cell.victim, self.task, self.store, records)
+        settings = self.cell.victim
+        summarize = Summarizer(self.task, settings.compressor, self.resolve, self.store)
+        return VictimModel(settings, self._victim_model, self._victim_engine, summarize, self.store, self._budget)
+
+    @property
+    def sees_traces(self) -> bool:
+        """Whether the harness sees the victim's traces, as it does of all but most victims behind an API."""
+        return not self.cell.victim.remote or self.cell.victim.api.shows == "trace"
+
+    @property
+    def task_identity(self) -> dict[str, Any]:
+        """The attacked task, as specs name it."""
+        return identity(self.task)
+
+    @property
+    def _victim_model(self) -> str:
+        settings = self.cell.victim
+        return settings.remote or (self._records if settings.model == RECORDED else self.resolve(settings.model).identity)
+
+    def _victim_engine(self) -> Engine:
+        settings = self.cell.victim
+        if settings.model == RECORDED:
+            return RecordedEngine([*self.problems("query"), *self.honest])
+        if settings.remote:
+            from heistbench.bench._inspect_engine import InspectEngine
+
+            return InspectEngine(settings.remote, settings.api)
+        return engine(self.resolve(settings.model), settings.family)
+
+    @property
+    def _records(self) -> str:
+        return f"{RECORDED}:{hash_of([identity(self.task), self.task.data_digest()])}"
 
     def resolve(self, reference: str) -> Checkpoint:
-        """A model reference as a checkpoint; `scratch/...` is made from the task's own words."""
+        """A model reference as a checkpoint on the suite's engine; `scratch/...` is made from the task's own words."""
         if not is_scratch(reference):
-            return checkpoint(reference)
+            return self._on_engine(checkpoint(reference))
         words = self.problems("surrogate")
         spec = {"reference": reference, "task": identity(self.task), "text": hash_of(words)}
         folder = self.store.once("scratch", spec, lambda path: make_scratch(reference, words, path / "model"))
-        return Checkpoint(f"scratch:{folder.name}", str(folder / "model"))
+        return self.made("scratch", folder)
+
+    def made(self, kind: str, folder: Path) -> Checkpoint:
+        """The model that an artifact of the store holds."""
+        return self._on_engine(Checkpoint(f"{kind}:{folder.name}", str(folder / "model")))
+
+    def _on_engine(self, source: Checkpoint) -> Checkpoint:
+        """Another engine computes other numbers: it is part of a model's identity."""
+        name = self.suite.engine
+        return source if name == "transformers" else replace(source, engine=name, identity=f"{name}:{source.identity}")
 
     @property
     def surrogate_settings(self) -> Surrogate:
@@ -71,15 +120,26 @@ class World:
     @property
     def surrogate_spec(self) -> list[Any] | None:
         """What determines the surrogate's replies, None without one."""
-        return [self.surrogate.identity, self.suite.surrogate.decoding.model_dump()] if self.suite.surrogate else None
+        settings = self.suite.surrogate
+        if settings is None:
+            return None
+        return [self.surrogate_model, settings.family, settings.decoding.model_dump(), self.compressor.identity]
 
     @property
     def inverter_spec(self) -> list[Any] | None:
         """What determines an inverter, but for its rows and seed; None without one."""
         inverter = self.suite.inverter
-        if inverter is None:
-            return None
-        return [self.resolve(inverter.model).identity, {**inverter.model_dump(), "recipe": inverter.recipe.identity}]
+        return [self.resolve(inverter.model).identity, inverter.model_dump(exclude={"model"})] if inverter else None
+
+    @cached_property
+    def compressor(self) -> Summarizer:
+        """How the attacker makes summaries of its own traces, in the provider's style."""
+        return Summarizer(self.task, self.suite.compressor, self.resolve, self.store)
+
+    @property
+    def surrogate_model(self) -> str:
+        """The identity of the attacker's own model."""
+        return self._records if self.surrogate_settings.model == RECORDED else self.surrogate.identity
 
     @cached_property
     def surrogate(self) -> Checkpoint:
@@ -91,23 +151,25 @@ class World:
         problems = self.problems("surrogate")[: settings.lessons]
         rows = [Example(Prompt.of(p.question.text), render_reply(p.trace, p.shown)) for p in problems]
         spec = {"base": base.identity, "recipe": settings.recipe.identity, "lessons": hash_of(rows), "seed": 0}
-        folder = self.store.once("taught", spec, lambda path: _teach(base, rows, settings.recipe, path))
-        return Checkpoint(f"taught:{folder.name}", str(folder / "model"))
+        return self.made("taught", self.store.once("taught", spec, lambda path: tune(base, rows, settings.recipe, 0, path)))
 
-    def surrogate_replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """The attacker's model's replies, summarised in the provider's style."""
-        source = self.surrogate
-        spec = {"model": source.identity, "sampling": sampling, "task": identity(self.task), "prompts": hash_of(prompts)}
+    def surrogate_replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> tuple[list[Reply], float]:
+        """The attacker's model's replies, with summaries in the provider's style, and the seconds they took to make."""
+        settings = self.surrogate_settings
+        spec = {"model": self.surrogate_model, "family": settings.family, "sampling": sampling, "prompts": hash_of(prompts)}
 
         def build(path: Path) -> None:
-            running = engine(source)
-            completions = running.generate(prompts, sampling)
-            texts = map(running.render, prompts)
-            write_lines(
-                path / "replies.jsonl", [read_reply(c, text, self.task) for c, text in zip(completions, texts, strict=True)]
-            )
+            recorded = settings.model == RECORDED
+            known = [*self.problems("surrogate"), *self.problems("query")] if recorded else []
+            running: Engine = RecordedEngine(known) if recorded else engine(self.surrogate, settings.family)
+            write_lines(path / "replies.jsonl", running.reply(prompts, sampling))
 
-        return [reply_from(row) for row in read_lines(self.store.once("surrogate", spec, build) / "replies.jsonl")]
+        folder = self.store.once("surrogate", spec, build)
+        replies = [reply_from(row) for row in read_lines(folder / "replies.jsonl")]
+        thinking = [at for at, reply in enumerate(replies) if reply.trace]
+        for at, summary in zip(thinking, self.compressor([replies[at].trace or "" for at in thinking]), strict=True):
+            replies[at] = replace(replies[at], summary=summary)
+        return replies, self.store.seconds(folder)
 
 
 S = TypeVar("S")
@@ -124,5 +186,15 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _teach(base: Checkpoint, rows: list[Example], recipe: Any, path: Path) -> None:
-    fine_tune(base, rows, recipe, 0, path / "model")
+def tune(
+    base: Checkpoint,
+    rows: Sequence[Example],
+    recipe: Recipe,
+    seed: int,
+    path: Path,
+    advance: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Fine-tune a model into an artifact's folder."""
+    if gpus():
+        release_engines()
+    write_json(path / "tuned.json", asdict(fine_tune(base, rows, recipe, seed, path / "model", advance)))

@@ -36,10 +36,11 @@ from heistbench.bench import (
     defense,
     task,
 )
+from heistbench.bench._registry import registry
 from heistbench.bench._stages import collect
-from heistbench.bench._store import Store, read_lines
+from heistbench.bench._store import Store
 from heistbench.bench._suite import Cell, Suite
-from heistbench.bench._wall import _Line, _serve, attacker
+from heistbench.bench._wall import Desk, _Line, _serve, attacker
 from heistbench.bench._world import World
 
 GOLD, TRACE = "GOLD-7c1e", "TRACE-7c1e"
@@ -160,6 +161,8 @@ def sub_classed(hidden: object) -> object:
         lambda s: lambda x=s: x,
         sub_classed,
         lambda s: Question("q", "t", {"note": s}),
+        lambda s: Exposure("x", arguments={"a": s}),
+        lambda s: Prompt.of("x", system=s),
         lambda s: s.encode(),
         lambda s: Path("/tmp") / s,
     ],
@@ -225,7 +228,7 @@ def world_of(tmp_path: Path) -> Callable[..., World]:
         "tasks": ["marked"],
         "victims": [{"model": "recorded"}],
         "surrogate": {"model": "pocket/surrogate", "decoding": {"temperature": 0.0, "max_new_tokens": 4}},
-        "inverter": {"model": "pocket/surrogate"},
+        "inverter": {"model": "pocket/surrogate", "recipe": {"epochs": 1, "batch_size": 1}, "decoding": {"max_new_tokens": 4}},
         "students": [{"model": "pocket/base"}],
         "attacks": [],
         "controls": [],
@@ -233,7 +236,7 @@ def world_of(tmp_path: Path) -> Callable[..., World]:
 
     def world(attack: str, defense: str = "curtain", size: int = 3) -> World:
         suite = Suite.model_validate({**raw, "sizes": {"query": size, "surrogate": 2, "test": 2}})
-        cell = Cell(suite, suite.victims[0], defense, attack, "marked", "marked", suite.students[0], 0)
+        cell = Cell(suite, suite.victims[0], defense, attack, "marked", "marked", suite.students[0], budget=size, seed=0)
         return World(cell, Store(tmp_path / "store"))
 
     return world
@@ -247,13 +250,16 @@ def test_an_attack_can_reach_neither_gold_nor_trace(world_of: Callable[..., Worl
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
             exposures = target.ask([Prompt.of(q.text) for q in questions])
             own, replies = kit.questions(), kit.surrogate([Prompt.of("start 3 ; s1 plus 4")])
-            seen.update(texts(self, target, kit, questions, exposures, own, replies, kit.rehearse([], []), kit.rng.random))
+            others = kit.questions_of("marked", 1)
+            models = kit.inverter(), kit.fine_tune([(Prompt.of("start 3"), "s1")])
+            said = [model.generate([Prompt.of("start 3")]) for model in models]
+            given = [exposures, own, others, replies, models, said]
+            seen.update(texts(self, target, kit, questions, *given, kit.rehearse([], []), kit.rng.random))
             assert kit.truth is None
             return [Stolen(q.id, q.text, e.summary, e.text) for q, e in zip(questions, exposures, strict=True)]
 
     theft = collect(world_of("spy"))
-    sealed = read_lines(tmp_path / "store" / "collect" / theft.identity / "sealed.jsonl")
-    assert [row["reply"]["trace"] for row in sealed] == [f"{TRACE}-query-{i}" for i in range(3)]  # it was there to be found
+    assert [row["reply"]["trace"] for row in theft.sealed] == [f"{TRACE}-query-{i}" for i in range(3)]  # it was there to be found
     assert "question query 2" in seen
     assert "question surrogate 1" in seen
     assert [text for text in seen if GOLD in text or TRACE in text] == []
@@ -275,6 +281,14 @@ def test_without_the_curtain_the_spy_sees_what_is_served_and_no_more(world_of: C
     assert {text for text in seen if GOLD in text or TRACE in text} == {f"{GOLD}-query-0", f"recap of {TRACE}-query-0"}
 
 
+def test_the_spy_has_walked_every_verb() -> None:
+    """A verb that is added to the desk is to be walked above."""
+    walked = {"ask", "surrogate", "own_questions", "questions_of", "untuned", "generate", "rehearse", "fine_tune"}
+    assert {name for name in vars(Desk) if not name.startswith("_")} == walked | {
+        f"truth_{what}" for what in ("gold", "replies", "wrong_traces")
+    }
+
+
 @pytest.mark.parametrize("verb", ["truth_gold", "truth_replies", "truth_wrong_traces"])
 def test_the_truth_is_refused_to_attacks(world_of: Callable[..., World], verb: str) -> None:
     @attack("burglar", version="1-A")
@@ -292,6 +306,22 @@ def test_the_truth_is_refused_to_attacks(world_of: Callable[..., World], verb: s
 def test_only_the_desks_own_verbs_are_answered(verb: str, privileged: bool) -> None:
     with attacker(FakeDesk(), Random(0), privileged) as (target, _), pytest.raises(PermissionError, match="not for this attack"):
         target._line.call(verb)
+
+
+def test_questions_of_other_tasks_are_of_the_attackers_own_split(world_of: Callable[..., World]) -> None:
+    lent: list[Question] = []
+
+    @attack("borrower", version="1-A")
+    class Borrower(Attack):
+        def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
+            lent.extend([*kit.questions_of("pocket", 2), *kit.questions_of("marked", 2)])
+            with pytest.raises(HeistError, match="unknown task 'nowhere'"):
+                kit.questions_of("nowhere", 2)
+            return []
+
+    collect(world_of("borrower"))
+    pocket = [p.question for p in registry.build("task", "pocket").problems("surrogate", 2)]
+    assert lent == [*pocket, Question("surrogate-0", "question surrogate 0"), Question("surrogate-1", "question surrogate 1")]
 
 
 def test_a_privileged_control_gets_the_truth(world_of: Callable[..., World]) -> None:
@@ -349,7 +379,7 @@ def test_the_budget_is_held_and_what_is_over_it_is_not_billed(world_of: Callable
     world = world_of("greedy")
     theft = collect(world)
     assert theft.bill.queries == 3
-    assert len(read_lines(world.store.root / "collect" / theft.identity / "sealed.jsonl")) == 3
+    assert len(theft.sealed) == 3
 
 
 def test_every_query_is_billed_by_its_tokens(world_of: Callable[..., World]) -> None:
@@ -372,8 +402,19 @@ def test_loot_of_other_questions_is_refused(world_of: Callable[..., World], ids:
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
             return [Stolen(key, "t", None, "1") for key in ids]
 
-    with pytest.raises(HeistError, match="attack forger returned a question twice, or one it was not given"):
+    with pytest.raises(HeistError, match="attack forger returned a question twice, or one that it neither was given nor owns"):
         collect(world_of("forger"))
+
+
+def test_loot_may_hold_the_attackers_own_questions(world_of: Callable[..., World]) -> None:
+    @attack("augmenter", version="1-A")
+    class Augmenter(Attack):
+        def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
+            return [Stolen(q.id, q.text, None, "1") for q in [*questions, *kit.questions()]]
+
+    assert [row.id for row in collect(world_of("augmenter")).rows] == [f"query-{i}" for i in range(3)] + [
+        f"surrogate-{i}" for i in range(2)
+    ]
 
 
 # the line
@@ -396,8 +437,14 @@ class FakeDesk:
     def own_questions(self) -> list[Question]:
         return [Question("own", "mine ?")]
 
+    def questions_of(self, task: str, n: int) -> list[Question]:
+        return [Question(f"{task} {i}", "theirs ?") for i in range(n)]
+
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str:
         return f"model of {len(examples)}"
+
+    def untuned(self) -> str:
+        return "no model of ours"
 
     def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
         return [f"{model}: {p.text}" for p in prompts]
@@ -418,6 +465,8 @@ def test_calls_reach_the_desk_and_answers_come_back() -> None:
         assert [r.trace for r in kit.surrogate([Prompt.of("a")])] == ["at None"]
         assert [r.trace for r in kit.surrogate([Prompt.of("a")], temperature=0.5)] == ["at 0.5"]
         assert kit.fine_tune([(Prompt.of("a"), "b")]).generate([Prompt.of("c")]) == ["model of 1: c"]
+        assert kit.inverter().generate([Prompt.of("c")]) == ["no model of ours: c"]
+        assert kit.questions_of("gsm8k", 2) == [Question("gsm8k 0", "theirs ?"), Question("gsm8k 1", "theirs ?")]
         assert kit.rehearse([Prompt.of("a")], [Reply(None, None, "x", Usage(), "stop")]) == [Exposure("x")]
         assert kit.rng.random() == Random(3).random()
 

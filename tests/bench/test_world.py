@@ -44,7 +44,7 @@ def world_of(suite_file: Callable, tmp_path: Path) -> Callable[..., World]:
 def test_a_suite_of_nothing_shipped_runs(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
     ended = heist("run", suite_file(**SCRATCH), "--out", tmp_path / "out", "--jobs", 1)
     assert ended.code == 0, ended.err
-    found = {path.parts[-3]: json.loads(path.read_text()) for path in (tmp_path / "out" / "tiny").rglob("seed-0.json")}
+    found = {path.parts[-4]: json.loads(path.read_text()) for path in (tmp_path / "out" / "tiny").rglob("seed-0.json")}
     assert set(found) == {"answer_only", "untrained", "true_trace"}
     for record in found.values():
         assert record["arm"]["victim"] == "archive"
@@ -73,9 +73,9 @@ def test_a_surrogate_is_what_it_was_taught(world_of: Callable[..., World]) -> No
 
 def test_surrogate_replies_are_kept(world_of: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [Prompt.of(p.question.text) for p in world_of().problems("query")[:3]]
-    first = world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4))
-    monkeypatch.setattr("heistbench.bench._world.engine", lambda source: pytest.fail("asked the model again"))
-    assert world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4)) == first
+    first, seconds = world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4))
+    monkeypatch.setattr("heistbench.bench._world.engine", lambda *source: pytest.fail("asked the model again"))
+    assert world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4)) == (first, seconds)
     assert len(first) == 3
 
 
@@ -144,8 +144,8 @@ def test_a_suite_may_name_no_surrogate(suite_file: Callable, tmp_path: Path, hei
     assert ended.code == 0, ended.err
     record = json.loads(next((tmp_path / "out" / "tiny").rglob("true_trace/**/seed-0.json")).read_text())
     assert record["provenance"]["models"]["surrogate"] == record["provenance"]["models"]["inverter"] == "none"
-    assert record["overlap"]["floor_surrogate"] == {}
-    assert record["overlap"]["ceiling_victim_again"]["lcs_f"] == 1.0
+    assert record["overlap"]["words"]["floor_surrogate"] == {}
+    assert record["overlap"]["words"]["ceiling_victim_again"]["lcs_f"] == 1.0
 
 
 @pytest.mark.parametrize(
