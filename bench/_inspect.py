@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 from inspect_ai import Task as InspectTask
 from inspect_ai import task as register
 from inspect_ai.dataset import Sample
-from inspect_ai.model import ContentReasoning
 from inspect_ai.scorer import Score, mean, scorer, stderr
 from inspect_ai.solver import generate
 
@@ -19,7 +18,8 @@ from heistbench.bench._examine import judge
 from heistbench.bench._nouns import Problem, Stop, Verdict
 from heistbench.bench._plugins import Task
 from heistbench.bench._registry import registry
-from heistbench.bench._text import CLOSE, OPEN
+from heistbench.bench._text import CLOSE, OPEN, render_reply
+from heistbench.bench._visible import seen, stop_of
 
 if TYPE_CHECKING:
     from inspect_ai.model import ModelOutput
@@ -59,18 +59,12 @@ def graded(spec: str, n: int | None = None) -> Scorer:
 
 
 def reply_of(output: ModelOutput) -> tuple[str, Stop]:
-    """A reply as `judge` reads it: thinking that the provider sent apart goes back between its tags.
-
-    A redacted block of reasoning is no thinking that anyone can read, and is left out.
-    """
-    if not output.choices:
-        return "", "error"
-    content = output.choices[0].message.content
-    blocks = [] if isinstance(content, str) else [part for part in content if isinstance(part, ContentReasoning)]
-    trace = "\n".join(part.reasoning for part in blocks if not part.redacted)
-    text = f"{OPEN}\n{trace}\n{CLOSE}\n\n{output.completion}" if trace else output.completion
-    stops: dict[str, Stop] = {"max_tokens": "length", "model_length": "length", "content_filter": "refused"}
-    return text, stops.get(output.stop_reason, "stop")
+    """A reply as `judge` reads it: thinking that the provider sent apart goes back between its tags. See `_visible`."""
+    trace, _, answer = seen(output)
+    if answer is None:
+        return f"{OPEN}\n{trace or ''}", stop_of(output)
+    # Tags that belong to the answer must not be read as thinking again.
+    return render_reply(trace, answer) if trace or CLOSE in answer or OPEN in answer else answer, stop_of(output)
 
 
 def _load(spec: str, n: int | None) -> tuple[Task, list[Problem]]:
