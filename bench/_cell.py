@@ -6,10 +6,13 @@ import platform
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from heistbench.bench._budget import NO_LIMIT, Budget
 from heistbench.bench._data import as_pinned
 from heistbench.bench._desk import Progress, quietly
+from heistbench.bench._measure import measure_exposure, measure_overlap
 from heistbench.bench._models import Checkpoint, checkpoint
 from heistbench.bench._plugins import Defense, Plugin
 from heistbench.bench._provenance import code_state, contamination, hardware, harness_version, packages
@@ -18,6 +21,7 @@ from heistbench.bench._record import (
     Bill,
     DefenseId,
     Exam,
+    Exposure,
     LootFacts,
     OverlapScores,
     PluginId,
@@ -29,17 +33,24 @@ from heistbench.bench._record import (
 )
 from heistbench.bench._registry import identity, spec_of
 from heistbench.bench._scratch import is_scratch
-from heistbench.bench._stages import Theft, collect, loot_facts, measure_overlap, measure_utility, take_exam, train
+from heistbench.bench._settings import RECORDED
+from heistbench.bench._stages import Theft, collect, loot_facts, measure_utility, take_exam, train
 from heistbench.bench._store import Store, hash_of, write_json
-from heistbench.bench._suite import RECORDED, Cell
+from heistbench.bench._suite import Cell
 from heistbench.bench._world import World
+
+NO_NUMBERS = {"name": True, "release": True, "api": {"prices", "connections", "retries", "timeout"}}
+"""What a victim's settings hold that changes no number but the bill's dollars; its name stands beside them."""
 
 
 def cell_spec(cell: Cell) -> dict[str, Any]:
     """All that can change a cell's numbers, and nothing that cannot: the identity of its record."""
 
-    def model(reference: str) -> str:
-        return reference if reference == RECORDED or is_scratch(reference) else checkpoint(reference).identity
+    def model(settings: Any) -> Any:
+        """A role's settings, with its weights in place of their name."""
+        if settings is None or settings.model == RECORDED or is_scratch(settings.model) or getattr(settings, "remote", ""):
+            return settings and settings.model_dump(exclude=NO_NUMBERS)
+        return {**settings.model_dump(exclude=NO_NUMBERS), "model": checkpoint(settings.model).identity}
 
     suite = cell.suite
     return {
@@ -48,24 +59,30 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
         "task": identity(cell.build_task()),
         "data": cell.build_task().data_digest(),
         "exam": [identity(cell.build_exam()), cell.build_exam().data_digest()],
-        "victim": [cell.victim.called, model(cell.victim.model), cell.victim.decoding.model_dump()],
-        "surrogate": suite.surrogate and [model(suite.surrogate.model), suite.surrogate.model_dump(exclude={"model"})],
-        "inverter": suite.inverter and [model(suite.inverter.model), suite.inverter.model_dump(exclude={"model"})],
-        "student": [model(cell.student.model), cell.student.model_dump()],
+        "victim": [cell.victim.called, model(cell.victim), model(cell.victim.compressor)],
+        "surrogate": [model(suite.surrogate), model(suite.compressor)],
+        "inverter": model(suite.inverter),
+        "student": model(cell.student),
+        "engine": suite.engine,
+        "signatures": suite.signatures,
         "sizes": cell.sizes.model_dump(),
+        "budget": cell.budget,
         "seed": cell.seed,
         "suite": suite.name,
     }
 
 
-def run_cell(cell: Cell, store: Store, progress: Progress = quietly) -> Record:
+def run_cell(cell: Cell, store: Store, progress: Progress = quietly, budget: Budget = NO_LIMIT) -> Record:
     """The record of a cell, computed from whatever the store does not hold yet. Raises Busy, see `Store.once`."""
-    folder = store.once("record", cell_spec(cell), lambda path: write_json(path / "record.json", _compute(cell, store, progress)))
-    return read_record(folder / "record.json")
+
+    def build(path: Path) -> None:
+        write_json(path / "record.json", _compute(World(cell, store, budget), progress))
+
+    return read_record(store.once("record", cell_spec(cell), build) / "record.json")
 
 
-def _compute(cell: Cell, store: Store, progress: Progress) -> dict[str, Any]:
-    started, world = time.monotonic(), World(cell, store)
+def _compute(world: World, progress: Progress) -> dict[str, Any]:
+    started, cell = time.monotonic(), world.cell
     theft = collect(world, progress)
     student = train(world, theft, progress)
     examined = take_exam(world, student, progress)
@@ -73,13 +90,15 @@ def _compute(cell: Cell, store: Store, progress: Progress) -> dict[str, Any]:
         arm=_arm(cell),
         exam=Exam.of(examined),
         loot=LootFacts(**loot_facts(world, theft)),
-        overlap=OverlapScores(**measure_overlap(world, theft)) if theft.rows else None,
+        overlap={name: OverlapScores(**scores) for name, scores in (measure_overlap(world, theft) or {}).items()},
+        exposure=Exposure(**exposed) if (exposed := measure_exposure(world, theft)) else None,
         utility=Utility(**measure_utility(world)),
-        bill=Bill(**asdict(theft.bill)),
+        bill=Bill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
         provenance=_provenance(world, theft, student),
         volatile=Volatile(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 2),
+            attacker_seconds=round(theft.bill.attacker_seconds, 2),
             hardware=hardware(),
         ),
     )
@@ -103,6 +122,7 @@ def _arm(cell: Cell) -> Arm:
         threat=attack.info.threat,
         student=cell.student.model,
         recipe=cell.student.recipe.identity,
+        budget=cell.budget,
         seed=cell.seed,
     )
 
@@ -121,19 +141,19 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
 
     commit, dirty = code_state()
     suite, cuda = world.suite, torch.cuda.is_available()
-    queries, tests = world.problems("query"), world.problems("test")
+    queries, tests = world.attacked, world.problems("test")
     return Provenance(
         harness=harness_version(),
         commit=commit,
         dirty=dirty,
         python=platform.python_version(),
         packages=packages(),
-        engine="transformers",
+        engine=suite.engine,
         dtype="bfloat16" if cuda else "float32",
         device="cuda" if cuda else "cpu",
         models={
             "victim": world.victim.identity["model"],
-            "surrogate": world.surrogate.identity if suite.surrogate else "none",
+            "surrogate": world.surrogate_model if suite.surrogate else "none",
             "inverter": world.resolve(suite.inverter.model).identity if suite.inverter else "none",
             "student before": world.resolve(world.cell.student.model).identity,
             "student after": student.identity,
@@ -143,8 +163,8 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
             "exam": world.exam.data_digest(),
             "questions attacked": hash_of([p.question for p in queries]),
             "questions examined": hash_of([(p.question, p.gold) for p in tests]),
-            "prompts sent": theft.prompts,
-            "theft": theft.identity,
+            "prompts sent": hash_of([sealed["prompt"] for sealed in theft.sealed]),
+            "theft": theft.folder.name,
             **_files(world),
         },
         contamination={
@@ -155,6 +175,7 @@ def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
         settings={
             "victim": world.cell.victim.model_dump(mode="json"),
             "surrogate": suite.surrogate and suite.surrogate.model_dump(mode="json"),
+            "compressor": suite.compressor and suite.compressor.model_dump(mode="json"),
             "inverter": suite.inverter and suite.inverter.model_dump(mode="json"),
             "student": world.cell.student.model_dump(mode="json"),
             "sizes": world.cell.sizes.model_dump(),

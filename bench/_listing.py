@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench._errors import HeistError
-from heistbench.bench._overlap import METRICS, SIGNATURES, mean, score
+from heistbench.bench._overlap import SIGNATURES, mean, score
 from heistbench.bench._plugins import Plugin
 from heistbench.bench._registry import FOLDERS, default_of, origin, parameters, registry, suggest
 
@@ -54,8 +54,8 @@ def overlap_table(report: dict[str, Any]) -> Table:
     from rich.table import Table
 
     table = Table("metric", "mean", title=f"overlap of {report['n']} pairs", caption=report["signature"])
-    for metric in METRICS:
-        table.add_row(metric, f"{report['mean'][metric]:.4f}")
+    for metric, value in report["mean"].items():
+        table.add_row(metric, f"{value:.4f}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Overlap of two texts: LCS-F, token F1 by set and by multiset, BLEU, length ratio, recall of values.
+"""Overlap of two texts by named signatures: LCS-F, token F1, BLEU, length ratio and recall of values; and the papers' metrics.
 
 Overlap says how much a reconstruction resembles the original, not what it is worth: it is read between a floor and a
 ceiling, and attacks are never ranked by it. Every score carries its signature, a line that says how it was made.
@@ -10,35 +10,34 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
-METRICS = ("lcs_f", "token_f1_set", "token_f1", "bleu", "length_ratio", "value_recall")
+from heistbench.bench._papers_overlap import CHARACTERS, REP, TIA, rep, tia
+from heistbench.bench._similarity import bleu, lcs_f, ngram_f, set_f
+
+Scores = dict[str, float]
+Values = Callable[[str], Sequence[str]]
 _WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 _NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A named way to score: how text becomes tokens."""
+    """A named way to score two texts: its metrics, how they come about, and the function that computes them.
+
+    `describes` has a `{}` where name and version of the `library` belong.
+    """
 
     name: str
+    metrics: tuple[str, ...]
     describes: str
-    tokenize: Callable[[str], list[str]]
+    library: str
+    compare: Callable[[str, str, Values], Scores]
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}|tokens:{self.describes}|case:kept|stemmer:none|lcs_f:2*lcs/(a+b)|f1:set and multiset"
-            f"|bleu:sacrebleu-{version('sacrebleu')} sentence exp|empty:0|v:1"
-        )
-
-
-SIGNATURES: dict[str, Signature] = {
-    s.name: s
-    for s in (
-        Signature("words", "words and single signs", _WORDS_AND_SIGNS.findall),
-        Signature("whitespace", "whitespace", str.split),
-    )
-}
+        described = self.describes.format(f"{self.library}-{version(self.library)}")
+        return f"{self.name}|{described}|empty:0|v:1"
 
 
 def numbers(text: str) -> list[str]:
@@ -46,50 +45,66 @@ def numbers(text: str) -> list[str]:
     return _NUMBER.findall(text)
 
 
-def score(
-    reference: str, candidate: str, signature: Signature, values: Callable[[str], Sequence[str]] = numbers
-) -> dict[str, float]:
-    """Every metric for one pair. All are in [0, 1] but `length_ratio`, candidate tokens over reference tokens.
+def score(reference: str, candidate: str, signature: Signature, values: Values = numbers) -> Scores:
+    """Every metric of a signature for one pair. All are in [0, 1] but `length_ratio`, candidate tokens over reference tokens.
 
-    An empty text scores 0 against anything; a reference without values has a recall of 0.
+    An empty text scores 0 against anything; a reference without values has a recall of 0. Raises HeistError where `tia`
+    lacks a model of NLTK's.
     """
-    a, b = signature.tokenize(reference), signature.tokenize(candidate)
-    if not a or not b:
-        return dict.fromkeys(METRICS, 0.0)
+    if not reference.strip() or not candidate.strip():
+        return dict.fromkeys(signature.metrics, 0.0)
+    return signature.compare(reference, candidate, values)
+
+
+def mean(scores: Sequence[Mapping[str, float]]) -> Scores:
+    """The mean of each metric over pairs; of no pairs, none."""
+    return {metric: sum(s[metric] for s in scores) / len(scores) for metric in scores[0]} if scores else {}
+
+
+def _compare(tokenize: Callable[[str], list[str]], reference: str, candidate: str, values: Values) -> Scores:
+    a, b = tokenize(reference), tokenize(candidate)
     return {
         "lcs_f": lcs_f(a, b),
-        "token_f1_set": _f1(len(set(a) & set(b)), len(set(a)), len(set(b))),
-        "token_f1": _f1((Counter(a) & Counter(b)).total(), len(a), len(b)),
+        "token_f1_set": set_f(a, b),
+        "token_f1": ngram_f(a, b, 1),
         "bleu": bleu(a, b),
         "length_ratio": len(b) / len(a),
         "value_recall": _recall(values(reference), values(candidate)),
     }
 
 
-def mean(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each metric over pairs; of no pairs, zeros."""
-    return {m: sum(s[m] for s in scores) / len(scores) if scores else 0.0 for m in METRICS}
-
-
-def lcs_f(a: Sequence[str], b: Sequence[str]) -> float:
-    """F-measure of the longest common subsequence of two token lists: ROUGE-L on the same tokens."""
-    from rapidfuzz.distance import LCSseq
-
-    return _f1(LCSseq.similarity(a, b), len(a), len(b))
-
-
-def bleu(reference: Sequence[str], candidate: Sequence[str]) -> float:
-    """Sentence BLEU with exponential smoothing, in [0, 1]."""
-    from sacrebleu.metrics.bleu import BLEU
-
-    scorer = BLEU(tokenize="none", smooth_method="exp", effective_order=True)
-    # Rounding can carry a perfect match past 100.
-    return min(1.0, float(scorer.sentence_score(" ".join(candidate), [" ".join(reference)]).score) / 100)
-
-
-def _f1(common: int, a: int, b: int) -> float:
-    return 2 * common / (a + b)
-
-
 def _recall(wanted: Sequence[str], found: Sequence[str]) -> float:
     return (Counter(wanted) & Counter(found)).total() / len(wanted) if wanted else 0.0
+
+
+def _ours(name: str, tokens: str, tokenize: Callable[[str], list[str]]) -> Signature:
+    metrics = ("lcs_f", "token_f1_set", "token_f1", "bleu", "length_ratio", "value_recall")
+    how = f"tokens:{tokens}|case:kept|stemmer:none|lcs_f:2*lcs/(a+b)|f1:set and multiset|bleu:{{}} sentence exp"
+    return Signature(name, metrics, how, "sacrebleu", partial(_compare, tokenize))
+
+
+_ROUGE = "F of 2*common/(a+b) on runs of a-z and 0-9 in lower case"
+_CUT = f"stripped, cut at {CHARACTERS} characters"
+SIGNATURES: dict[str, Signature] = {
+    s.name: s
+    for s in (
+        _ours("words", "words and single signs", _WORDS_AND_SIGNS.findall),
+        _ours("whitespace", "whitespace", str.split),
+        Signature(
+            "tia",
+            TIA,
+            f"text:{_CUT}|words:{{}} word_tokenize with punkt_tab|case:kept|bleu:nltk sentence method3 of words|f1:set of words"
+            f"|rouge:{_ROUGE}|stemmer:nltk Porter over 3 characters|length_ratio:words (paper: Qwen tokens)",
+            "nltk",
+            lambda reference, candidate, values: tia(reference, candidate),
+        ),
+        Signature(
+            "rep",
+            REP,
+            f"text:{_CUT}|rouge:{_ROUGE}|stemmer:none|bleu:{{}} 13a lower case sentence exp, mean of pairs (paper: corpus)"
+            "|length_ratio:whitespace",
+            "sacrebleu",
+            lambda reference, candidate, values: rep(reference, candidate),
+        ),
+    )
+}

@@ -75,6 +75,7 @@ class Arm(Strict):
     threat: str
     student: str
     recipe: Plain
+    budget: Natural
     seed: int
 
 
@@ -130,11 +131,12 @@ class Exam(Strict):
 class LootFacts(Strict):
     """What was carried off: rows, rows with a trace, and how much of it is true by the task's checker and grader.
 
-    `whole_traces` and `right_answers` are shares of all attacked questions, so what was not obtained counts as not right;
-    `whole_traces` is missing where the task cannot check traces.
+    `whole_traces` and `right_answers` are shares of all attacked questions but the `lost`, those that an outage swallowed: what
+    was not obtained otherwise counts as not right. `whole_traces` is missing where the task cannot check traces.
     """
 
     questions: Natural
+    lost: Natural
     rows: Natural
     traces: Natural
     whole_traces: Share | None
@@ -143,7 +145,10 @@ class LootFacts(Strict):
 
 
 class OverlapScores(Strict):
-    """Mean overlap of stolen traces with the victim's, metric by metric, between its floors and its ceiling."""
+    """Mean overlap of stolen traces with the victim's, metric by metric, between its floors and its ceiling.
+
+    A record has one for each signature of its suite; none where nothing was stolen or the harness cannot see the victim's traces.
+    """
 
     signature: str
     n: Natural
@@ -153,10 +158,28 @@ class OverlapScores(Strict):
     ceiling_victim_again: dict[str, float]
 
 
+class Exposure(Strict):
+    """What the victim showed to prompts of the attacker's, in the terms of arXiv:2606.00642.
+
+    `struct` is the share of replies that are thinking and then an answer; the overlaps are means over all questions, and over
+    those replies alone.
+    """
+
+    signature: str
+    n: Natural
+    struct: Share
+    all: dict[str, float]
+    struct_only: dict[str, float]
+
+
 class Utility(Strict):
-    """What an honest user gets through the defense, on questions of the attacked task that no attack has seen."""
+    """What an honest user gets through the defense, on questions of the attacked task that no attack has seen.
+
+    Shares are of all questions but the `lost`, those that an outage swallowed.
+    """
 
     n: Natural
+    lost: Natural
     accuracy: Share
     refused: Share
     summary_shown: Share
@@ -192,21 +215,26 @@ class Provenance(Strict):
 
 
 class Volatile(Strict):
-    """What differs between two runs of the same cell without changing its numbers."""
+    """What differs between two runs of the same cell without changing its numbers.
+
+    `attacker_seconds` is how long the attacker's models computed, shared work included: GPU-seconds where `device` is cuda.
+    """
 
     created: str
     seconds: float
+    attacker_seconds: float
     hardware: str
 
 
 class Record(Strict):
     """One cell's result."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     arm: Arm
     exam: Exam
     loot: LootFacts
-    overlap: OverlapScores | None
+    overlap: dict[str, OverlapScores]
+    exposure: Exposure | None
     utility: Utility
     bill: Bill
     provenance: Provenance
@@ -217,7 +245,7 @@ class Record(Strict):
         arm = self.arm
         task = arm.task.spec if arm.exam.spec == arm.task.spec else f"{arm.task.spec}, examined on {arm.exam.spec}"
         parts = [task, f"{arm.victim}-{arm.release}" if arm.release else arm.victim, arm.defense, arm.attack.spec]
-        return Path(*map(slug, parts), slug(arm.student), f"seed-{arm.seed}.json")
+        return Path(*map(slug, parts), f"{arm.budget}-queries", slug(arm.student), f"seed-{arm.seed}.json")
 
 
 def slug(text: str) -> str:

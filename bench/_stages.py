@@ -6,8 +6,7 @@ Each is a pure function of what its spec names, and its files lie in the store u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,28 +18,34 @@ from heistbench.bench._engine import engine
 from heistbench.bench._errors import HeistError
 from heistbench.bench._examine import Examined, examine
 from heistbench.bench._models import Checkpoint
-from heistbench.bench._nouns import Bill, Problem, Prompt, Reply, Stolen, Verdict
-from heistbench.bench._overlap import SIGNATURES, mean, score
+from heistbench.bench._nouns import Bill, Problem, Prompt, Stolen, Verdict
+from heistbench.bench._overlap import SIGNATURES, score
 from heistbench.bench._plugins import Task
 from heistbench.bench._registry import identity
-from heistbench.bench._sft import Example, fine_tune
+from heistbench.bench._sft import Example
 from heistbench.bench._store import canonical, hash_of, read_lines, write_json, write_lines
 from heistbench.bench._text import render_reply
 from heistbench.bench._victim import DefendedApi
 from heistbench.bench._wall import attacker
-from heistbench.bench._world import World, read_json
-
-SIGNATURE = SIGNATURES["words"]
+from heistbench.bench._world import World, read_json, tune
 
 
 @dataclass(frozen=True, slots=True)
 class Theft:
-    """What `collect` leaves: the loot, its bill, sha256 of the prompts sent, and the identity of the sealed record."""
+    """What `collect` leaves: the loot, its bill, and the folder of the sealed record.
+
+    `lost` is the number of queries that an outage swallowed.
+    """
 
     rows: list[Stolen]
     bill: Bill
-    prompts: str
-    identity: str
+    folder: Path
+    lost: int
+
+    @property
+    def sealed(self) -> list[dict[str, Any]]:
+        """Every query: `prompt`, the whole `reply`, the `exposure`."""
+        return read_lines(self.folder / "sealed.jsonl")
 
     @property
     def digest(self) -> str:
@@ -55,7 +60,7 @@ def collect(world: World, progress: Progress = quietly) -> Theft:
     not in it: what it replied once to a prompt is paid for and kept.
     """
     cell = world.cell
-    attack, defenses, questions = cell.build_attack(), cell.build_defenses(), [p.question for p in world.problems("query")]
+    attack, defenses, questions = cell.build_attack(), cell.build_defenses(), [p.question for p in world.attacked]
     spec = {
         "attack": identity(attack),
         "defenses": [identity(d) for d in defenses],
@@ -70,17 +75,19 @@ def collect(world: World, progress: Progress = quietly) -> Theft:
 
     def build(path: Path) -> None:
         desk = HarnessDesk(world, defenses, budget=len(questions), progress=progress)
-        rng = Random(canonical([spec["attack"], cell.seed]))
+        # Variants of one attack draw the same: the same demonstrations for each wrapper.
+        rng = Random(canonical([attack.info.name, cell.seed]))
         with attacker(desk, rng, attack.info.privileged) as (target, kit):
             rows = attack.steal(target, questions, kit)
-        write_lines(path / "loot.jsonl", _checked(rows, [q.id for q in questions], attack.info.name))
+        own = [p.question.id for p in world.problems("surrogate")]
+        write_lines(path / "loot.jsonl", _checked(rows, [*own, *(q.id for q in questions)], attack.info.name))
         write_lines(path / "sealed.jsonl", desk.sealed)
         write_json(path / "bill.json", desk.bill)
 
     folder = world.store.once("collect", spec, build)
     rows = [Stolen(**row) for row in read_lines(folder / "loot.jsonl")]
-    prompts = hash_of([sealed["prompt"] for sealed in read_lines(folder / "sealed.jsonl")])
-    return Theft(rows, Bill(**read_json(folder / "bill.json")), prompts, folder.name)
+    lost = sum(sealed["reply"]["stop"] == "error" for sealed in read_lines(folder / "sealed.jsonl"))
+    return Theft(rows, Bill(**read_json(folder / "bill.json")), folder, lost)
 
 
 def train(world: World, theft: Theft, progress: Progress = quietly) -> Checkpoint:
@@ -94,10 +101,10 @@ def train(world: World, theft: Theft, progress: Progress = quietly) -> Checkpoin
 
     def build(path: Path) -> None:
         rows = [Example(Prompt.of(r.question), render_reply(r.trace, r.answer)) for r in theft.rows]
-        write_json(path / "tuned.json", asdict(fine_tune(base, rows, student.recipe, seed, path / "model", advance)))
+        tune(base, rows, student.recipe, seed, path, advance)
 
     folder = world.store.once("train", spec, build)
-    return Checkpoint(f"student:{folder.name}", str(folder / "model"))
+    return world.made("student", folder)
 
 
 def take_exam(world: World, student: Checkpoint, progress: Progress = quietly) -> list[Examined]:
@@ -118,23 +125,6 @@ def take_exam(world: World, student: Checkpoint, progress: Progress = quietly) -
     return [TypeAdapter(Examined).validate_python(row) for row in rows]
 
 
-def measure_overlap(world: World, theft: Theft) -> dict[str, Any]:
-    """Overlap of the loot with the victim's benign hidden traces, between its floors and its ceiling.
-
-    A question without a stolen trace scores 0: what was not obtained stays in the denominator.
-    """
-    spec = {
-        "loot": hash_of(theft.rows),
-        "victim": world.victim.identity,
-        "surrogate": world.surrogate_spec,
-        "questions": hash_of([p.question.id for p in world.problems("query")]),
-        "signature": str(SIGNATURE),
-    }
-    folder = world.store.once("overlap", spec, lambda path: write_json(path / "overlap.json", _overlap(world, theft)))
-    found: dict[str, Any] = read_json(folder / "overlap.json")
-    return found
-
-
 def measure_utility(world: World) -> dict[str, Any]:
     """What an honest user, who asks the test questions plainly, gets through the defense."""
     defenses, problems = world.cell.build_defenses(), world.honest
@@ -150,9 +140,10 @@ def measure_utility(world: World) -> dict[str, Any]:
 
 def loot_facts(world: World, theft: Theft) -> dict[str, Any]:
     """How much was carried off, and how much of it is true; `whole_traces` is None where the task cannot check traces."""
-    problems = world.problems("query")
+    problems = world.attacked
     spec = {
         "loot": hash_of(theft.rows),
+        "lost": theft.lost,
         "task": identity(world.task),
         "problems": hash_of([(p.question, p.gold, p.trace) for p in problems]),
     }
@@ -162,16 +153,20 @@ def loot_facts(world: World, theft: Theft) -> dict[str, Any]:
 
 
 def _facts(task: Task, problems: Sequence[Problem], theft: Theft) -> dict[str, Any]:
-    known, n = {p.question.id: p for p in problems}, len(problems)
-    grades = task.grade_all([known[row.id] for row in theft.rows], [row.answer for row in theft.rows])
-    checks = [task.check(known[row.id], row.trace) for row in theft.rows if row.trace is not None]
-    checkable = task.check(problems[0], "") is not None
+    known = {p.question.id: p for p in problems}
+    stolen = [row for row in theft.rows if row.id in known]
+    grades = task.grade_all([known[row.id] for row in stolen], [row.answer for row in stolen])
+    checks = [task.check(known[row.id], row.trace) for row in stolen if row.trace is not None]
+    # An outage moves no share: what it swallowed is in neither part of the fraction.
+    n = max(1, len(problems) - theft.lost)
+    checkable = bool(problems) and task.check(problems[0], "") is not None
     return {
-        "questions": n,
+        "questions": len(problems),
+        "lost": theft.lost,
         "rows": len(theft.rows),
-        "traces": len(checks),
-        "whole_traces": sum(check is not None and check.whole for check in checks) / n if checkable else None,
-        "right_answers": sum(grade.verdict is Verdict.RIGHT for grade in grades) / n,
+        "traces": sum(row.trace is not None for row in theft.rows),
+        "whole_traces": min(1.0, sum(check is not None and check.whole for check in checks) / n) if checkable else None,
+        "right_answers": min(1.0, sum(grade.verdict is Verdict.RIGHT for grade in grades) / n),
         "sha256": theft.digest,
     }
 
@@ -179,54 +174,29 @@ def _facts(task: Task, problems: Sequence[Problem], theft: Theft) -> dict[str, A
 def _checked(rows: Sequence[Stolen], asked: list[str], name: str) -> list[Stolen]:
     ids = [row.id for row in rows]
     if len(set(ids)) != len(ids) or not set(ids) <= set(asked):
-        raise HeistError(f"attack {name} returned a question twice, or one it was not given")
+        raise HeistError(f"attack {name} returned a question twice, or one that it neither was given nor owns")
     return list(rows)
-
-
-def _overlap(world: World, theft: Theft) -> dict[str, Any]:
-    questions = [p.question for p in world.problems("query")]
-    prompts = [Prompt.of(q.text) for q in questions]
-    reference = _traces(world.victim.reply([(p, 0) for p in prompts]))
-    stolen = {row.id: row.trace or "" for row in theft.rows}
-    compare = partial(_mean_overlap, world, reference)
-    surrogate = {}
-    if world.suite.surrogate:
-        greedy = world.suite.surrogate.decoding.sampling(temperature=0.0)
-        surrogate = compare(_traces(world.surrogate_replies(prompts, greedy)))
-    return {
-        "signature": str(SIGNATURE),
-        "n": len(questions),
-        "stolen": compare([stolen.get(q.id, "") for q in questions]),
-        "floor_other_question": compare(reference[1:] + reference[:1]),
-        "floor_surrogate": surrogate,
-        "ceiling_victim_again": compare(_traces(world.victim.reply([(p, 1) for p in prompts]))),
-    }
-
-
-def _mean_overlap(world: World, reference: list[str], candidates: list[str]) -> dict[str, float]:
-    values = world.task.values
-    scores = [score(r, c, SIGNATURE, values) for r, c in zip(reference, candidates, strict=True)]
-    found = {metric: round(value, 6) for metric, value in mean(scores).items()}
-    agree = [bool(values(c)) and values(c)[-1:] == values(r)[-1:] for r, c in zip(reference, candidates, strict=True)]
-    return {**found, "answer_agreement": round(sum(agree) / len(agree), 6)}
-
-
-def _traces(replies: Sequence[Reply]) -> list[str]:
-    return [reply.trace or "" for reply in replies]
 
 
 def _utility(world: World, problems: Sequence[Problem]) -> dict[str, Any]:
     prompts = [Prompt.of(p.question.text) for p in problems]
     api = DefendedApi(world.victim, world.cell.build_defenses())
     served = api.ask(prompts)
-    n = len(problems)
-    kept = [score(s.reply.summary, s.exposure.summary or "", SIGNATURE)["value_recall"] for s in api.sealed if s.reply.summary]
+    lost = sum(sealed.reply.stop == "error" for sealed in api.sealed)
+    n = max(1, len(problems) - lost)
+    kept = [_kept(s.reply.summary, s.exposure.summary) for s in api.sealed if s.reply.summary]
     grades = world.task.grade_all(problems, [e.text for e in served])
     right = [not e.refused and grade.verdict is Verdict.RIGHT for e, grade in zip(served, grades, strict=True)]
     return {
-        "n": n,
+        "n": len(problems),
+        "lost": lost,
         "accuracy": sum(right) / n,
         "refused": sum(e.refused for e in served) / n,
         "summary_shown": sum(bool(e.summary) for e in served) / n,
         "summary_values_kept": sum(kept) / len(kept) if kept else 0.0,
     }
+
+
+def _kept(made: str, shown: str | None) -> float:
+    """Share of the values of a summary that are still in what was shown of it."""
+    return score(made, shown or "", SIGNATURES["words"])["value_recall"]

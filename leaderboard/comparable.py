@@ -1,4 +1,4 @@
-"""Comparability: what the records of one panel must share, checked before any number is compared."""
+"""Comparability: what records must share, checked before any number is compared."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from heistbench.bench._store import hash_of
 
 OWN = {"models": {"student after"}, "data": {"prompts sent", "theft"}, "settings": {"model", "name", "release"}}
 """Keys in which a panel's records may differ: results, and names of what the panel or a hash already identifies."""
+ATTACKED = frozenset({"provenance.data.questions attacked", "provenance.settings.sizes.query"})
+"""Fields that say which questions were attacked: another budget attacks others."""
 
 
 def generation(version: str) -> str:
@@ -18,25 +20,22 @@ def generation(version: str) -> str:
     return version.partition("-")[0]
 
 
-def check(records: Sequence[Record]) -> None:
-    """Raise HeistError, naming both cells and the field, unless all records of a panel were made in the same way.
+def check(records: Sequence[Record], may_differ: Set[str] = frozenset()) -> None:
+    """Raise HeistError, naming both cells and the field, unless all records were made in the same way.
 
-    Questions are matched by id, so the order in which a record lists them makes no difference.
+    Questions are matched by id, so the order in which a record lists them makes no difference. `may_differ` names fields that
+    are not looked at.
     """
     first, protocol = records[0], _protocol(records[0])
-    plugins: dict[str, tuple[Any, Record]] = {}
-    signatures: dict[str, tuple[Any, Record]] = {}
+    names: dict[str, tuple[Any, Record]] = {}
     for record in records:
         if not record.exam.n:
             raise HeistError(f"{record.path()}: no questions were examined")
         here = _protocol(record)
-        for field in sorted(protocol.keys() | here.keys()):
+        for field in sorted((protocol.keys() | here.keys()) - may_differ):
             _same(field, protocol.get(field), first, here.get(field), record)
-        for field, value in _plugins(record):
-            _same(field, *plugins.setdefault(field, (value, record)), value, record)
-        if record.overlap:
-            signature = record.overlap.signature
-            _same("overlap.signature", *signatures.setdefault("", (signature, record)), signature, record)
+        for field, value in _names(record):
+            _same(field, *names.setdefault(field, (value, record)), value, record)
 
 
 def _same(field: str, expected: Any, first: Record, found: Any, other: Record) -> None:
@@ -54,7 +53,7 @@ def _brief(value: Any) -> str:
 
 
 def _protocol(record: Record) -> dict[str, Any]:
-    """What every record of a panel must share, flat, by the name of the field."""
+    """What every record must share, flat, by the name of the field."""
     arm, made = record.arm, record.provenance
     return {
         "exam.verdicts": f"{record.exam.n} questions (sha256 {hash_of(sorted(record.exam.verdicts))[:12]})",
@@ -68,12 +67,18 @@ def _protocol(record: Record) -> dict[str, Any]:
     }
 
 
-def _plugins(record: Record) -> Iterator[tuple[str, Any]]:
-    """What one spec must mean everywhere: the same generation and the same parameters, defaults included."""
+def _names(record: Record) -> Iterator[tuple[str, Any]]:
+    """What one name must mean wherever it stands: a plugin's spec its generation and its parameters, defaults included; a
+    signature's name the whole signature.
+    """
     arm = record.arm
     for kind, plugin in (("attack", arm.attack), *(("defense", part) for part in arm.defenses)):
         yield f"comparable version of {kind} {plugin.spec}", generation(plugin.version)
         yield f"parameters of {kind} {plugin.spec}", plugin.parameters
+    for name, scores in record.overlap.items():
+        yield f"overlap.{name}.signature", scores.signature
+    if record.exposure:
+        yield "exposure.signature", record.exposure.signature
 
 
 def _leaves(name: str, value: Any, without: Set[str] = frozenset()) -> Iterator[tuple[str, Any]]:

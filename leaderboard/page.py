@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heistbench.bench._nouns import Verdict
-from heistbench.leaderboard import words
+from heistbench.leaderboard import measured, words
 from heistbench.leaderboard.board import Board
 from heistbench.leaderboard.cells import Outcome
 from heistbench.leaderboard.colours import DARK, LIGHT, fill, ink
+from heistbench.leaderboard.sweep import CEILING
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -33,7 +34,7 @@ def render(board: Board, title: str) -> str:
         # Markup, a subclass of str, comes from the template's own macros and is safe already.
         finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
-    environment.globals.update(words=words, paint=paint, breakable=breakable)
+    environment.globals.update(words=words, measured=measured, ceiling=CEILING, paint=paint, breakable=breakable)
     legend = [paint(i / (STEPS - 1)) for i in range(STEPS)]
     return environment.get_template(TEMPLATE).render(
         board=board, title=title, legend=legend, outcomes=_outcomes(board), verdicts=[*Verdict]
@@ -55,6 +56,6 @@ def breakable(spec: str) -> Markup:
 
 def _outcomes(board: Board) -> list[Outcome]:
     """The verdicts that the board holds, in the order of the legend."""
-    cells = [cell for panel in board.panels for cell in words.all_cells(panel)]
+    cells = [cell for panel in board.panels for cell in measured.all_cells(panel)]
     held = {cell.gain.verdict for cell in cells if cell.gain}
     return [verdict for verdict in words.MEANINGS if verdict in held]

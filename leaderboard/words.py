@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from math import ceil
 
 from heistbench.bench._stats import Interval
-from heistbench.leaderboard.board import Board, Panel
+from heistbench.leaderboard import measured
+from heistbench.leaderboard.board import Board
 from heistbench.leaderboard.cells import RANKED_SEEDS, Cell, Outcome
+from heistbench.leaderboard.panel import Panel, Setting
+from heistbench.leaderboard.sweep import Point, Sweep
 
 DASH = "–"  # noqa: RUF001  what stands where nothing was run
 MINUS = "−"  # noqa: RUF001  as wide as a plus
@@ -19,6 +23,19 @@ MEANINGS: dict[Outcome, str] = {
     "does not discriminate": "the same attack gains nothing undefended either: no credit to the defense",
     "unranked": f"fewer than {RANKED_SEEDS} seeds, here or in the control: no verdict",
 }
+BASELINE = "best control without the victim"
+LOST = (
+    "lost: queries that an outage swallowed, summed over seeds; they count neither for nor against anyone: no share of loot, "
+    "overlap, exposure or honest use has them in it (the student has as many rows fewer)"
+)
+READ_EXPOSURE = (
+    "struct: share of replies that are thinking and then an answer; ROUGE-L over all questions and over struct alone: R02, what "
+    "leaked; R01, what the attack left of the trace; R12, what the victim copied out"
+)
+READ_SWEEP = (
+    f"student accuracy and its 95% interval, by the number of queries; *: fewer than {RANKED_SEEDS} seeds",
+    "a budget is compared with its own control only: gains and verdicts are in its panel",
+)
 UNRANKED = f"unranked: fewer than {RANKED_SEEDS} seeds"
 POCKET = (
     "The pocket models are model organisms, small and trained to show the effect: this panel is a positive control of the "
@@ -82,15 +99,46 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def title(panel: Panel) -> str:
-    """What a panel is about."""
-    exam = "" if panel.exam == panel.task else f" · examined on {panel.exam}"
-    return f"{panel.task} {panel.task_version}{exam} · victim {panel.victim} · student {panel.student}"
+def dollars(value: float) -> str:
+    """Money, to the cent; nothing for nothing."""
+    return "" if not value else "< 0.01" if value < 0.01 else f"{value:,.2f}"
+
+
+def lost(n: float) -> str:
+    """The number of queries that an outage swallowed; a mean is rounded up."""
+    return f"{ceil(n):,} lost"
+
+
+def star(result: Cell | Point) -> str:
+    """The mark of what is unranked."""
+    return "" if result.ranked else "*"
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name in a sentence: LCS-F, ROUGE-L."""
+    return clean(metric).replace("_", "-").upper()
+
+
+def title(about: Setting) -> str:
+    """What a panel or a sweep is about."""
+    exam = "" if about.exam == about.task else f" · examined on {about.exam}"
+    budget = f" · {queries(about.budget)}" if isinstance(about, Panel) else ""
+    return f"{about.task} {about.task_version}{exam} · victim {about.victim} · student {about.student}{budget}"
+
+
+def queries(n: int) -> str:
+    """A budget of queries."""
+    return f"{n:,} {'query' if n == 1 else 'queries'}"
+
+
+def budgets(sweep: Sweep) -> list[str]:
+    """The columns of a sweep."""
+    return [queries(budget) for budget in sweep.budgets]
 
 
 def protocol(panel: Panel) -> list[str]:
-    """The lines under a panel: questions, seeds, what gains are over, which cells are unranked, overlap's signature."""
-    cells = all_cells(panel)
+    """The lines under a panel: questions, seeds, what gains are over, what is unranked or lost, overlap's first signature."""
+    cells = measured.all_cells(panel)
     seeds = sorted({len(cell.seeds) for cell in cells})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     unit = "seed" if seeds == [1] else "seeds"
@@ -99,23 +147,14 @@ def protocol(panel: Panel) -> list[str]:
     lines.append(over if panel.baseline else "no gain: no control that never queried the victim was run")
     unranked = sum(not cell.ranked for cell in cells)
     lines += [f"{UNRANKED} ({unranked} of {len(cells)} cells, marked *)"] if unranked else []
-    lines += [f"overlap: {panel.signature}"] if panel.signature else []
+    lines += [LOST] if measured.lost(panel) else []
+    lines += [f"overlap: {panel.signatures[name]}" for name in measured.signatures(panel)[:1]]
     return [clean(line) for line in lines]
 
 
-def all_cells(panel: Panel) -> list[Cell]:
-    """Every cell of attacks, then of controls, in the order of the panel."""
-    return [cell for row in (*panel.attacks, *panel.controls) for cell in row.cells if cell]
-
-
-def traced(panel: Panel) -> list[Cell]:
-    """The cells whose students wrote traces that could be checked."""
-    return [cell for cell in all_cells(panel) if cell.traces]
-
-
-def is_pocket(panel: Panel) -> bool:
+def is_pocket(about: Setting) -> bool:
     """True for the embedded world, whose numbers say nothing about real models."""
-    return panel.task_name == "pocket"
+    return about.task_name == "pocket"
 
 
 def reading(board: Board) -> tuple[str, ...]:

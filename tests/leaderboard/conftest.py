@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from heistbench.bench._nouns import Verdict
 from heistbench.bench._record import Record
 from heistbench.leaderboard.board import Board, build
+from heistbench.leaderboard.page import render
+from heistbench.leaderboard.show import tables
 
 QUESTIONS = 120
 DEFENSES = ("none", "redact_summary(level=all)", "noise_answers")
@@ -38,7 +43,8 @@ def make_record(
 
 def make_control(attack: str = "untrained", accuracy: float = 0.2, queries: int = 0, **more: Any) -> Record:
     """A control's record; with `queries` it is one that asked the victim."""
-    return make_record(attack, "none", accuracy, arm__control=True, bill__queries=queries, **more)
+    threat = "full-leak" if queries else "none"
+    return make_record(attack, "none", accuracy, **{"arm__control": True, "arm__threat": threat, "bill__queries": queries} | more)
 
 
 def plugin(spec: str, version: str = "1-A") -> dict[str, Any]:
@@ -51,27 +57,34 @@ def defense_id(spec: str) -> dict[str, Any]:
     return {**plugin(spec), "touches": ["answer"] if "noise" in spec else [], "random": "noise" in spec, "stateful": False}
 
 
+def overlap_by(signature: str, *metrics: str, **values: float) -> dict[str, Any]:
+    """Overlap by a signature, the same for all of its metrics."""
+    usual = {"stolen": 0.61, "floor_other_question": 0.31, "floor_surrogate": 0.52, "ceiling_victim_again": 0.98}
+    scores = {name: dict.fromkeys(metrics, value) for name, value in (usual | values).items()}
+    return {"signature": f"{signature}|empty:0|v:1", "n": 200, **scores}
+
+
 def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> dict[str, Any]:
     right, n = sum(v is Verdict.RIGHT for v in verdicts.values()), len(verdicts)
-    scores = {"lcs_f": 0.61, "length_ratio": 1.02, "answer_agreement": 0.9}
     return {
         "arm": {
             "suite": "pocket", "task": plugin("pocket"), "exam": plugin("pocket"), "victim": "oracle", "release": "1",
             "victim_model": "pocket/victim-1",
             "defense": defense, "defenses": [defense_id(part) for part in defense.split("+")], "attack": plugin(attack),
             "control": False, "privileged": False, "threat": "black-box", "student": "pocket/base",
-            "recipe": {"epochs": 30}, "seed": seed,
+            "recipe": {"epochs": 30}, "budget": 200, "seed": seed,
         },
         "exam": {
             "accuracy": right / n if n else 0.0, "score": right / n if n else 0.0, "n": n,
             "counts": {"right": right, "wrong": n - right}, "verdicts": verdicts,
         },
-        "loot": {"questions": 200, "rows": 200, "traces": 190, "whole_traces": 0.55, "right_answers": 0.93, "sha256": "0" * 64},
-        "overlap": {
-            "signature": "words|empty:0|v:1", "n": 200, "stolen": scores, "floor_other_question": {"lcs_f": 0.31},
-            "floor_surrogate": {"lcs_f": 0.52}, "ceiling_victim_again": {"lcs_f": 0.98},
+        "loot": {
+            "questions": 200, "lost": 0, "rows": 200, "traces": 190, "whole_traces": 0.55, "right_answers": 0.93,
+            "sha256": "0" * 64,
         },
-        "utility": {"n": n, "accuracy": 0.97, "refused": 0.01, "summary_shown": 1.0, "summary_values_kept": 0.5},
+        "overlap": {"words": overlap_by("words", "lcs_f", "length_ratio", "answer_agreement")},
+        "exposure": None,
+        "utility": {"n": n, "lost": 0, "accuracy": 0.97, "refused": 0.01, "summary_shown": 1.0, "summary_values_kept": 0.5},
         "bill": {
             "queries": 200, "prompt_tokens": 4000, "completion_tokens": 12345, "attacker_tokens_generated": 9000,
             "attacker_tokens_trained": 0, "dollars": 0.0,
@@ -83,7 +96,7 @@ def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> 
             "data": {"task": "t", "questions examined": "e", "theft": f"{attack}{defense}"}, "contamination": {},
             "settings": {"student": {"model": "pocket/base", "decoding": {"temperature": 0.0}}, "sizes": {"query": 200}},
         },
-        "volatile": {"created": "2026-01-01", "seconds": 1.0, "hardware": "none"},
+        "volatile": {"created": "2026-01-01", "seconds": 1.0, "attacker_seconds": 0.5, "hardware": "none"},
     }  # fmt: skip
 
 
@@ -91,7 +104,7 @@ def sample_records(defenses: tuple[str, ...] = DEFENSES, seeds: int = 3) -> list
     """Two attacks and three controls against some defenses: one works, one does not, one pair is missing."""
     records = []
     for seed in range(seeds):
-        records += [make_control("untrained", 0.1, seed=seed, overlap=None), make_control("surrogate_trace", 0.5, seed=seed)]
+        records += [make_control("untrained", 0.1, seed=seed, overlap={}), make_control("surrogate_trace", 0.5, seed=seed)]
         records += [make_control("true_trace", 0.99, queries=200, seed=seed, arm__privileged=True)]
         for defense in defenses:
             strength = 0.95 if defense == "none" else 0.55
@@ -113,6 +126,12 @@ def control() -> Make:
 
 
 @pytest.fixture(scope="session")
+def overlap() -> Callable[..., dict[str, Any]]:
+    """Makes what a record says of one signature."""
+    return overlap_by
+
+
+@pytest.fixture(scope="session")
 def sample() -> list[Record]:
     """A small, whole board's records."""
     return sample_records()
@@ -128,3 +147,30 @@ def board(sample: list[Record]) -> Board:
 def boards() -> Callable[..., Board]:
     """The board of `sample_records` with other defenses or seeds."""
     return lambda *args, **kwargs: build(sample_records(*args, **kwargs))
+
+
+def print_board(board: Board, width: int) -> str:
+    """The board as a terminal of some width shows it."""
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    for table in tables(board):
+        console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.fixture(scope="session")
+def printed() -> Callable[[Board, int], str]:
+    """What `print_board` returns."""
+    return print_board
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[[Board], tuple[str, str]]:
+    """The words of a wide terminal and of the page, without markup, one space between words."""
+
+    def texts(board: Board) -> tuple[str, str]:
+        page = re.sub(r"<wbr>|<style>.*?</style>", "", render(board, "A board"), flags=re.DOTALL)
+        return " ".join(print_board(board, 250).split()), " ".join(re.sub("<[^>]*>", " ", page).split())
+
+    return texts

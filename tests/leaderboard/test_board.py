@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 import heistbench.leaderboard
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
-from heistbench.leaderboard.board import Board, Panel, build
+from heistbench.leaderboard.board import Board, build
 from heistbench.leaderboard.cells import Cell
+from heistbench.leaderboard.panel import Panel
 
 Make = Callable[..., Record]
 
@@ -183,10 +184,9 @@ def test_the_undefended_column_comes_first(boards: Callable[..., Board]) -> None
 
 
 def test_overlap_keeps_every_metric_and_is_none_without_loot(board: Board) -> None:
-    overlap = cell_of(board.panels[0], "answer_only").overlap
-    assert overlap is not None
+    overlap = cell_of(board.panels[0], "answer_only").overlap["words"]
     assert set(overlap.stolen) == {"lcs_f", "length_ratio", "answer_agreement"}
-    assert cell_of(board.panels[0], "untrained").overlap is None
+    assert cell_of(board.panels[0], "untrained").overlap == {}
 
 
 @pytest.mark.parametrize("change", [{"arm__student": "b"}, {"arm__victim": "b"}, {"arm__release": "2"}, {"arm__task__spec": "b"}])
@@ -209,7 +209,7 @@ def test_another_comparability_number_is_another_panel_and_another_interface_let
         ("provenance.data.questions examined", {"provenance__data__questions examined": "other"}),
         ("provenance.settings.student.decoding.temperature", {"provenance__settings__student__decoding__temperature": 1.0}),
         ("provenance.settings.sizes.query", {"provenance__settings__sizes": {}}),
-        ("overlap.signature", {"overlap__signature": "other"}),
+        ("overlap.words.signature", {"overlap__words__signature": "other"}),
     ],
 )
 def test_records_made_in_different_ways_are_refused_by_name(make: Make, field: str, change: dict[str, Any]) -> None:

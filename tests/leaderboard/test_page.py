@@ -97,7 +97,14 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>{{ 7*7 }}&amp;\x1b[
 
 
 def test_hostile_strings_show_only_themselves(make: Make, control: Make) -> None:
-    texts = ("arm__victim", "arm__student", "arm__threat", "arm__attack__paper", "arm__attack__version", "overlap__signature")
+    texts = (
+        "arm__victim",
+        "arm__student",
+        "arm__threat",
+        "arm__attack__paper",
+        "arm__attack__version",
+        "overlap__words__signature",
+    )
     fields = dict.fromkeys((*texts, "arm__task__spec", "arm__task__version"), HOSTILE)
     page = render(build([make(HOSTILE, HOSTILE, **fields), control(HOSTILE, 0.1, **fields)]), f"{HOSTILE}\udc80")
     read = Reader(page)

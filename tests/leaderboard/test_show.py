@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import unicodedata
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 
 from heistbench.bench._record import Record
 from heistbench.leaderboard.board import Board, build
@@ -16,19 +14,12 @@ from heistbench.leaderboard.words import clean, count, p_text, share, signed
 
 SIX = ("none", "redact_summary(level=numbers)+noise_answers(rate=0.5)", "noise_answers", "pad", "refuse", "watermark(key=1)")
 Make = Callable[..., Record]
-
-
-def printed(board: Board, width: int) -> str:
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    for table in tables(board):
-        console.print(table)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert isinstance(text, str)
-    return text
+Boards = Callable[..., Board]
+Printed = Callable[[Board, int], str]
 
 
 @pytest.mark.parametrize(("width", "defenses"), [(100, SIX[:1]), (100, SIX[:3]), (120, SIX[:4]), (120, SIX)])
-def test_no_number_is_cut_or_folded(boards: Callable[..., Board], width: int, defenses: tuple[str, ...]) -> None:
+def test_no_number_is_cut_or_folded(printed: Printed, boards: Boards, width: int, defenses: tuple[str, ...]) -> None:
     board = boards(defenses)
     text = printed(board, width)
     assert "…" not in text
@@ -40,14 +31,14 @@ def test_no_number_is_cut_or_folded(boards: Callable[..., Board], width: int, de
                 assert f"[{signed(cell.gain.interval.low)}, {signed(cell.gain.interval.high)}]" in text
 
 
-def test_more_defenses_than_fit_go_on_in_another_table(boards: Callable[..., Board]) -> None:
+def test_more_defenses_than_fit_go_on_in_another_table(printed: Printed, boards: Boards) -> None:
     board = boards(("none", *(f"wall{i}" for i in range(8))))
     assert len(tables(board)) == 3
     text = printed(board, 120)
     assert all(f"wall{i}" in text for i in range(8))
 
 
-def test_it_says_what_a_reader_needs(board: Board) -> None:
+def test_it_says_what_a_reader_needs(printed: Printed, board: Board) -> None:
     text = " ".join(printed(board, 200).split())
     for phrase in ("▲ steals", "worst case", "honest user", "0.97 right", "0.01 refused", "1 not run", "120 questions, 3"):
         assert phrase in text
@@ -57,13 +48,13 @@ def test_it_says_what_a_reader_needs(board: Board) -> None:
     assert "unranked" not in text
 
 
-def test_unranked_cells_are_marked(boards: Callable[..., Board]) -> None:
+def test_unranked_cells_are_marked(printed: Printed, boards: Boards) -> None:
     text = printed(boards(seeds=1), 100)
     assert "unranked: fewer than 3 seeds" in text
     assert "* [" in text
 
 
-def test_a_missing_pair_is_a_dash(make: Make) -> None:
+def test_a_missing_pair_is_a_dash(printed: Printed, make: Make) -> None:
     text = printed(build([make("a"), make("b", "wall")]), 100)
     assert text.count("–") >= 2  # noqa: RUF001
 
@@ -72,9 +63,13 @@ HOSTILE = ["[bold red]x[/]", "[/]", "x\\", ":smile:", "\x1b[31mx\x1b[0m", "a\u20
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_show_only_themselves(make: Make, control: Make, name: str) -> None:
-    control_named = control(f"c{name}", 0.1, overlap=None) if name.isprintable() else control("c", 0.1)
-    text = printed(build([make(name, defense=name), control_named]), 100)
+def test_hostile_names_show_only_themselves(printed: Printed, make: Make, control: Make, name: str) -> None:
+    control_named = control(f"c{name}", 0.1, overlap={}) if name.isprintable() else control("c", 0.1)
+    exposed = {"signature": name, "n": 1, "struct": 0.5, "all": {}, "struct_only": {}}
+    mine = [make(name, defense=name, arm__budget=budget, exposure=exposed) for budget in (1, 200)]
+    for record in mine:
+        record.overlap[name] = record.overlap["words"].model_copy(update={"signature": name, "stolen": {name: 0.5}})
+    text = printed(build([*mine, control_named]), 100)
     assert not {char for char in text if char != "\n" and unicodedata.category(char) in {"Cc", "Cf", "Cs"}}
     assert "".join(clean(name).split()) in "".join(text.split())
 
