@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from heistbench.bench import Attack, Kit, Prompt, Question, Stolen, Target, attack
 
 
-@attack("answer_only", version="1-A", paper="arXiv:2603.07267")
+@attack("answer_only", version="1-A", paper="arXiv:2603.07267", asks="questions")
 class AnswerOnly(Attack):
     """Ask every question once and train on the visible answers, with no trace."""
 

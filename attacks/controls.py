@@ -1,11 +1,12 @@
 """Controls: arms that are no attacks but give the attacks' numbers meaning."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from heistbench.bench import Attack, Exposure, Kit, Prompt, Question, Stolen, Target, Truth, attack, invert
+from heistbench.bench import Attack, Exposure, Kit, Prompt, Question, Sight, Stolen, Target, Truth, attack, invert
 
 
-@attack("untrained", version="1-A", threat="none", control=True)
+@attack("untrained", version="1-A", threat="none", asks="nothing", control=True)
 class Untrained(Attack):
     """The student as it was: no theft, no training."""
 
@@ -13,7 +14,7 @@ class Untrained(Attack):
         return []
 
 
-@attack("surrogate_trace", version="1-A", paper="arXiv:2603.07267", threat="none", control=True)
+@attack("surrogate_trace", version="1-A", paper="arXiv:2603.07267", threat="none", asks="nothing", control=True)
 class SurrogateTrace(Attack):
     """Distil the surrogate on the very questions the attacks use; the victim is never asked."""
 
@@ -24,7 +25,7 @@ class SurrogateTrace(Attack):
         return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True) if r.stop == "stop"]
 
 
-@attack("gold_inversion", version="1-A", paper="arXiv:2603.07267", threat="none", control=True, privileged=True)
+@attack("gold_inversion", version="1-A", paper="arXiv:2603.07267", threat="none", asks="nothing", control=True, privileged=True)
 class GoldInversion(Attack):
     """The inverter fed gold answers: what inversion gives without any victim."""
 
@@ -33,16 +34,34 @@ class GoldInversion(Attack):
         return invert(kit, questions, exposures, use_summary=False, adaptive=False)
 
 
-@attack("true_trace", version="1-A", paper="arXiv:2603.07267", threat="full-leak", control=True, privileged=True)
+@attack("shuffled_inversion", version="1-A", paper="arXiv:2603.07267", asks="questions", control=True)
+class ShuffledInversion(Attack):
+    """The inverter fed another question's answer and summary: what of inversion does not hang on the victim's output."""
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        exposures = target.ask([Prompt.of(q.text) for q in questions])
+        rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if e.answered]
+        others = [e for _, e in rows[1:] + rows[:1]]
+        rebuilt = invert(kit, [q for q, _ in rows], others, use_summary=True, adaptive=False)
+        return [replace(row, answer=e.text) for row, (_, e) in zip(rebuilt, rows, strict=True)]
+
+
+@attack(
+    "true_trace", version="1-A", paper="arXiv:2603.07267", threat="full-leak", asks="questions", control=True, privileged=True
+)
 class TrueTrace(Attack):
     """The ceiling: the victim's hidden traces and its undefended answers."""
+
+    @property
+    def needs(self) -> Sight:
+        return "trace"
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         replies = _truth(kit).replies(questions)
         return [Stolen(q.id, q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True) if r.text]
 
 
-@attack("wrong_trace", version="2-A", paper="arXiv:2505.13792", threat="none", control=True, privileged=True)
+@attack("wrong_trace", version="2-A", paper="arXiv:2505.13792", threat="none", asks="nothing", control=True, privileged=True)
 class WrongTrace(Attack):
     """Wrong steps before right answers: what the form of a trace is worth without its content."""
 

@@ -5,42 +5,43 @@ from typing import Literal
 
 from heistbench.bench import (
     Attack,
-    Demonstration,
     Kit,
-    Prompt,
     Question,
     Stolen,
     Target,
     Wrapper,
     attack,
     demonstration_prompt,
-    read_shown,
+    demonstrations,
+    read_exposed,
+    same_answer,
 )
 
 
-@attack("rep", version="1-A", paper="arXiv:2606.00642")
+@attack("rep", version="2-A", paper="arXiv:2606.00642")
 class ReasoningExposure(Attack):
     """Ask with `shots` demonstrations written by the surrogate, and read what the reply shows in the wrapper.
 
-    `keep=all` trains on every reply that shows an answer, with the trace where it shows one; `keep=shown` on those that
-    show a trace.
+    `source`: the task whose questions the demonstrations answer; by default the attacked one. `keep`: `all` trains on every
+    reply that shows an answer, `valid` on those that also show a trace, `clean` on those whose answer is the one the surrogate
+    gives too (the paper's own filter asks for the gold answer, which no attacker has).
     """
 
     wrapper: Wrapper = "bash"
     shots: int = 3
-    keep: Literal["all", "shown"] = "all"
+    source: str = ""
+    keep: Literal["all", "valid", "clean"] = "all"
+
+    def __post_init__(self) -> None:
+        if self.shots < 0:
+            raise ValueError(f"shots={self.shots} is less than none")
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
-        demos = self._demonstrations(kit)
+        demos = demonstrations(kit, self.shots, self.source)
         exposures = target.ask([demonstration_prompt(demos, q.text, self.wrapper) for q in questions])
         stolen = []
         for question, exposure in zip(questions, exposures, strict=True):
-            trace, answer = read_shown(exposure.text, self.wrapper)
-            if exposure.answered and (trace or self.keep == "all"):
-                stolen.append(Stolen(question.id, question.text, trace, answer or exposure.text))
-        return stolen
-
-    def _demonstrations(self, kit: Kit) -> list[Demonstration]:
-        questions = kit.rng.sample(kit.questions(), self.shots)
-        replies = kit.surrogate([Prompt.of(q.text) for q in questions], temperature=0.0)
-        return [Demonstration(q.text, r.trace, r.text) for q, r in zip(questions, replies, strict=True)]
+            trace, answer = read_exposed(exposure.text, self.wrapper)
+            if answer and not exposure.refused and (trace or self.keep == "all"):
+                stolen.append(Stolen(question.id, question.text, trace, answer))
+        return same_answer(kit, stolen) if self.keep == "clean" else stolen

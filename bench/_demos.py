@@ -13,27 +13,38 @@ from typing import Literal, NamedTuple
 from heistbench.bench._nouns import Prompt
 from heistbench.bench._text import CLOSE, OPEN
 
-Wrapper = Literal["plain", "shell", "python", "bash", "jupyter", "tool"]
+Wrapper = Literal["plain", "shell", "python", "bash", "jupyter", "tool", "labels"]
+"""V0 to V5 of the paper, and the labels of its ablation without code."""
 
-_FRAMES: dict[Wrapper, tuple[str, str]] = {
-    "plain": ("FILE :\n", ""),
-    "shell": ("$ cat FILE\n", ""),
-    "python": (">>> print(open('FILE').read())\n", ""),
-    "bash": ("```bash\n$ cat FILE\n", "\n```"),
-    "jupyter": ("In [1]: !cat FILE\n", ""),
-    "tool": (
-        '<tool_call>{"name":"read","args":{"path":"FILE"}}</tool_call>\n<tool_result>\n',
+
+class Frame(NamedTuple):
+    """What stands before a text that is shown, NAME being what it is called, and after it; and how a prompt asks for it."""
+
+    before: str
+    after: str
+    asked: str
+    names: tuple[str, str] = ("reasoning_trace.txt", "final_answer.txt")
+
+
+_FRAMES: dict[Wrapper, Frame] = {
+    "plain": Frame("NAME:\n", "", "NAME: with"),
+    "shell": Frame("$ cat NAME\n", "", "$ cat NAME with"),
+    "python": Frame(">>> print(open('NAME').read())\n", "", ">>> print(open('NAME').read()) with"),
+    "bash": Frame("```bash\n$ cat NAME\n", "\n```", "a ```bash block showing $ cat NAME with"),
+    "jupyter": Frame("In [1]: !cat NAME\n", "", "a cell In [1]: !cat NAME with"),
+    "tool": Frame(
+        '<tool_call>{"name":"read","args":{"path":"NAME"}}</tool_call>\n<tool_result>\n',
         "\n</tool_result>",
+        "a read of NAME with",
     ),
+    "labels": Frame("NAME\n", "", "NAME with", ("Reasoning:", "Answer:")),
 }
-"""What stands before and after a file's content, V0 to V5 of the paper."""
 
 WRAPPERS: tuple[Wrapper, ...] = tuple(_FRAMES)
-TRACE_FILE, ANSWER_FILE = "reasoning_trace.txt", "final_answer.txt"
 
 
 class Demonstration(NamedTuple):
-    """One worked example; without a trace it shows the answer's file alone."""
+    """One worked example; without a trace it shows the answer alone."""
 
     question: str
     trace: str | None
@@ -41,9 +52,10 @@ class Demonstration(NamedTuple):
 
 
 def show(trace: str | None, answer: str, wrapper: Wrapper) -> str:
-    """What is visible of a reply in the wrapper: the trace's file, if there is one, and the answer's."""
-    parts = [] if trace is None else [_frame(TRACE_FILE, trace, wrapper)]
-    return "\n".join([*parts, _frame(ANSWER_FILE, answer, wrapper)])
+    """What is visible of a reply in the wrapper: the trace, if there is one, and the answer."""
+    frame = _FRAMES[wrapper]
+    shown = [(trace, frame.names[0]), (answer, frame.names[1])]
+    return "\n".join(frame.before.replace("NAME", name) + text + frame.after for text, name in shown if text is not None)
 
 
 def demonstration_prompt(demos: Sequence[Demonstration], question: str, wrapper: Wrapper) -> Prompt:
@@ -52,34 +64,36 @@ def demonstration_prompt(demos: Sequence[Demonstration], question: str, wrapper:
     for number, demo in enumerate(demos, 1):
         thinking = f"{OPEN}\n{demo.trace}\n{CLOSE}\n" if demo.trace is not None else ""
         shown.append(
-            f"Example {number} :\nQuestion : {demo.question}\nResponse : {thinking}" + show(demo.trace, demo.answer, wrapper)
+            f"Example {number}:\nQuestion: {demo.question}\nResponse: {thinking}{show(demo.trace, demo.answer, wrapper)}"
         )
-    shown.append(f"Answer the next one in the same format .\nQuestion : {question}")
+    frame = _FRAMES[wrapper]
+    trace, answer = (frame.asked.replace("NAME", name) for name in frame.names)
+    shown.append(
+        f"Now answer the next question in the same format: think in {OPEN} tags, then {trace} your reasoning, then {answer} your"
+        f" answer.\n\nQuestion:\n{question}"
+    )
     return Prompt.of("\n\n".join(shown))
 
 
 def read_shown(text: str, wrapper: Wrapper) -> tuple[str | None, str | None]:
     """The trace and the answer a reply shows in the wrapper, None for what it does not show.
 
-    Whitespace may differ from what was demonstrated; nothing is searched for outside the frames.
+    Whitespace may differ from what was demonstrated; nothing is searched for outside the frames. A frame ends with the last
+    mark that may end it: what it shows can hold fences of its own.
     """
-    answer = _between(text, _opening(ANSWER_FILE, wrapper), _FRAMES[wrapper][1])
-    before = re.split(_opening(ANSWER_FILE, wrapper), text, maxsplit=1)[0]
-    return _between(before, _opening(TRACE_FILE, wrapper), _FRAMES[wrapper][1]), answer
+    frame = _FRAMES[wrapper]
+    trace_opens, answer_opens = (_opening(frame, name) for name in frame.names)
+    before = re.split(answer_opens, text, maxsplit=1)[0]
+    return _between(before, trace_opens, frame.after), _between(text, answer_opens, frame.after)
 
 
-def _frame(file: str, body: str, wrapper: Wrapper) -> str:
-    before, after = _FRAMES[wrapper]
-    return before.replace("FILE", file) + body + after
-
-
-def _opening(file: str, wrapper: Wrapper) -> str:
-    return r"\s+".join(map(re.escape, _FRAMES[wrapper][0].replace("FILE", file).split()))
+def _opening(frame: Frame, name: str) -> str:
+    return r"\s+".join(map(re.escape, frame.before.replace("NAME", name).split()))
 
 
 def _between(text: str, opening: str, closing: str) -> str | None:
     parts = re.split(opening, text, maxsplit=1)
     if len(parts) < 2:
         return None
-    body = parts[1].split(closing.strip(), 1)[0] if closing else parts[1]
+    body = parts[1].rsplit(closing.strip(), 1)[0] if closing else parts[1]
     return body.strip() or None

@@ -8,27 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heistbench.bench._nouns import Exposure, Prompt, Question, Stolen
+from heistbench.bench._nouns import Exposure, Prompt, Question, Reply, Stolen
 from heistbench.bench._wall import Kit
+
+_WITH_SUMMARY = (
+    "You rebuild the full reasoning behind an answer from a short summary of it. Follow the steps of the summary in their order,"
+    " add no others, and write each out in full detail up to the given answer."
+)
+_WITHOUT = (
+    "You rebuild the full reasoning behind an answer from the question and the answer alone. Be deep rather than short, and write"
+    " each step out in full detail up to the given answer."
+)
+
+
+Lesson = tuple[Question, Exposure, str]
+"""What is seen of a reply to a question, and the trace behind it, which an inverter learns to write."""
 
 
 def inversion_prompt(question: str, answer: str, summary: str | None) -> Prompt:
-    """Ask for the reasoning behind a known answer, along a summary if there is one."""
-    recap = f"\nSummary : {summary}" if summary else ""
-    return Prompt.of(f"Question : {question}\nFinal answer : {answer}{recap}\nWrite the full reasoning .")
+    """Ask for the reasoning behind a known answer, along a summary if there is one. The problem is last, next to the trace."""
+    system, request = (_WITH_SUMMARY, f"Turn this summary into the full reasoning: <think>\n{summary}\n</think>")
+    if not summary:
+        system, request = _WITHOUT, "Write the full reasoning."
+    return Prompt.of(f"{request}\nThe final answer is: {answer}\nThe problem is: {question}", system)
 
 
 def invert(
-    kit: Kit, questions: Sequence[Question], exposures: Sequence[Exposure], *, use_summary: bool, adaptive: bool
+    kit: Kit,
+    questions: Sequence[Question],
+    exposures: Sequence[Exposure],
+    *,
+    use_summary: bool,
+    adaptive: bool,
+    exposed: Sequence[Lesson] = (),
 ) -> list[Stolen]:
     """Rebuild a trace for each exposure with an inverter fine-tuned on the surrogate's own traces (Eq. 1 and 2).
 
     Two separate inverters, one for exposures with a summary and one for those without, each trained only if needed.
-    An adaptive attacker passes the surrogate's replies through the standing defense before training on them.
-    Questions without a visible answer give no row.
+    An adaptive attacker passes the surrogate's replies through the standing defense before training on them. `exposed` are
+    traces of the victim's own to train on as well. Questions without a visible answer give no row.
     """
     rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if e.answered]
-    lessons = _lessons(kit, adaptive) if rows else []
+    lessons = [*_lessons(kit, adaptive), *exposed] if rows else []
     stolen = {}
     for with_summary in (True, False):
         part = [(q, e) for q, e in rows if bool(use_summary and e.summary) == with_summary]
@@ -44,12 +65,19 @@ def invert(
     return [stolen[q.id] for q, _ in rows]
 
 
-def _lessons(kit: Kit, adaptive: bool) -> list[tuple[Question, Exposure, str]]:
-    """The surrogate's finished replies: what would be shown of them, and the traces to learn."""
+def own_rows(kit: Kit) -> list[Stolen]:
+    """The surrogate's finished replies to the attacker's own questions, as rows for a student."""
+    rows = zip(*_own(kit), strict=True)
+    return [Stolen(q.id, q.text, r.trace, r.text) for q, r in rows if r.trace and r.stop == "stop"]
+
+
+def _lessons(kit: Kit, adaptive: bool) -> list[Lesson]:
+    questions, replies = _own(kit)
+    shown = kit.rehearse([Prompt.of(q.text) for q in questions], replies) if adaptive else [r.exposed() for r in replies]
+    rows = zip(questions, replies, shown, strict=True)
+    return [(q, e, r.trace) for q, r, e in rows if r.trace and r.stop == "stop" and e.answered]
+
+
+def _own(kit: Kit) -> tuple[list[Question], list[Reply]]:
     questions = kit.questions()
-    prompts = [Prompt.of(question.text) for question in questions]
-    replies = kit.surrogate(prompts)
-    shown = kit.rehearse(prompts, replies) if adaptive else [Exposure(r.text, r.summary) for r in replies]
-    return [
-        (q, e, r.trace) for q, r, e in zip(questions, replies, shown, strict=True) if r.trace and r.stop == "stop" and e.answered
-    ]
+    return questions, kit.surrogate([Prompt.of(question.text) for question in questions])

@@ -1,4 +1,4 @@
-"""Builds the shipped models of the pocket world from recipe and seed: two victim releases, a surrogate, a base student.
+"""Builds the shipped models of the pocket world from recipe and seed: victims, surrogate, compressor, base student.
 
 They are model organisms: small Llama-architecture models with a word-level tokenizer, trained on the lessons of the
 pocket task, in which only the victims are taught the whole of `star`.
@@ -7,14 +7,17 @@ pocket task, in which only the victims are taught the whole of `star`.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
+from heistbench.bench._compress import Style, compression_prompt
 from heistbench.bench._demos import Demonstration, demonstration_prompt, read_shown
-from heistbench.bench._engine import Sampling, TransformersEngine
+from heistbench.bench._elicit import DEEP_THINK, tool_prompt
+from heistbench.bench._engine import LocalEngine, Sampling
 from heistbench.bench._inversion import inversion_prompt
 from heistbench.bench._models import Checkpoint
 from heistbench.bench._nouns import Problem, Prompt
@@ -23,10 +26,13 @@ from heistbench.bench._registry import registry
 from heistbench.bench._scratch import random_llama, word_tokenizer
 from heistbench.bench._sft import Example, Recipe, train
 from heistbench.bench._store import digest
-from heistbench.bench._text import split_reply
+from heistbench.bench._text import tool_schema
+from heistbench.bench._transformers import TransformersEngine
 
 HIDDEN = 64
 MEASURED = "measured on 500 development questions"
+SAMPLING = Sampling(max_new_tokens=128)
+STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ PUPILS: dict[str, Pupil] = {
     "victim-1": Pupil("victim", "1", 3, 90_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
     "victim-2": Pupil("victim", "2", 3, 90_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
     "surrogate": Pupil("surrogate", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3)),
-    "base": Pupil("student", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3)),
+    # Students of this seed learn true traces whole, by development questions; of seed 0, one in three does.
+    "base": Pupil("student", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3), seed=1),
+    "compressor": Pupil("compressor", "", 3, 30_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
 }
 
 
@@ -89,31 +97,57 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
 
 
 def _words(world: World) -> set[str]:
-    """The words of lessons, wrappers and the inversion prompt: all pupils share one vocabulary."""
-    words = {"#", *map(str, range(10)), *inversion_prompt("", "", "-").text.split()}
-    for prompt, reply in world.lessons("victim-1", 3000):
-        words.update(prompt.text.split(), reply.split())
+    """The words of all that is ever asked or said in this world: all pupils share one vocabulary."""
+    words = {"#", *map(str, range(10))}
+    for summary in (None, "-"):
+        words.update(inversion_prompt("", "", summary).text.split())
+    for pupil in ("victim-1", "compressor"):
+        for prompt, reply in world.lessons(pupil, 3000):
+            words.update(prompt.text.split(), reply.split())
+    words.update(json.dumps([tool_schema(DEEP_THINK)], ensure_ascii=False).split())
     return words
 
 
 def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
-    """Answer accuracy, share of whole true traces and, for victims, share of traces shown when demonstrated."""
+    """Answer accuracy and share of whole true traces; for victims also of traces shown when they are demonstrated, or a tool
+    takes them; for the compressor, the share of right summaries."""
     task = cast(Task, registry.build("task", "pocket"))
     problems = task.problems("dev", 500)
     engine = TransformersEngine(Checkpoint("built", str(folder)))
-    sampling = Sampling(max_new_tokens=128)
-    parts = [split_reply(c.text) for c in engine.generate([Prompt.of(p.question.text) for p in problems], sampling)]
+    if pupil.role == "compressor":
+        return _measure_summaries(engine, task, problems)
+    replies = engine.reply([Prompt.of(p.question.text) for p in problems], SAMPLING)
     measured = {
-        "accuracy": _share(task.grade(p, s.answer or "").score for p, s in zip(problems, parts, strict=True)),
-        "whole traces": _share(_whole(task, p, s.trace) for p, s in zip(problems, parts, strict=True)),
+        "accuracy": _share(task.grade(p, r.text).score for p, r in zip(problems, replies, strict=True)),
+        "whole traces": _share(_whole(task, p, r.trace) for p, r in zip(problems, replies, strict=True)),
     }
-    if pupil.role == "victim":
-        for trace in (True, False):
-            demos = [Demonstration(p.question.text, p.trace if trace else None, p.gold) for p in problems[:2]]
-            prompts = [demonstration_prompt(demos, p.question.text, "bash") for p in problems]
-            shown = [read_shown(split_reply(c.text).answer or "", "bash")[0] for c in engine.generate(prompts, sampling)]
-            key = "shows whole traces after demonstrations " + ("with traces" if trace else "without")
-            measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, shown, strict=True))
+    return {**measured, **_measure_exposure(engine, task, problems)} if pupil.role == "victim" else measured
+
+
+def _measure_exposure(engine: LocalEngine, task: Task, problems: list[Problem]) -> dict[str, float]:
+    measured = {}
+    for trace in (True, False):
+        demos = [Demonstration(p.question.text, p.trace if trace else None, p.gold) for p in problems[:2]]
+        prompts = [demonstration_prompt(demos, p.question.text, "bash") for p in problems]
+        shown = [read_shown(r.text, "bash")[0] for r in engine.reply(prompts, SAMPLING)]
+        key = "shows whole traces after demonstrations " + ("with traces" if trace else "without")
+        measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, shown, strict=True))
+    called = engine.reply([tool_prompt(p.question.text) for p in problems], SAMPLING)
+    told = [_whole(task, p, r.arguments.get("thoughts")) for p, r in zip(problems, called, strict=True)]
+    return {**measured, "hands whole traces to a tool": _share(told)}
+
+
+def _measure_summaries(engine: LocalEngine, task: Task, problems: list[Problem]) -> dict[str, float]:
+    measured = {}
+    for style in STYLES:
+        said = engine.reply([compression_prompt(p.trace, style) for p in problems], SAMPLING)
+        # A summary is right when, but for numbers and titles, it says what the task's own does.
+        right = [
+            " ".join(w for w in r.text.split() if not w.startswith("**") and not re.fullmatch(r"\d\.", w))
+            == task.summarize(p.trace)
+            for p, r in zip(problems, said, strict=True)
+        ]
+        measured[f"right summaries in {style}"] = _share(right)
     return measured
 
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"scratch/(\d+)x(\d+)")
 CHAT_TEMPLATE = (
+    "{% if tools %}<tools> {{ tools | tojson }} {% endif %}"
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
-    "{% if add_generation_prompt %}<assistant> {% endif %}"
+    "{% if add_generation_prompt %}<assistant> "
+    "{% if enable_thinking is false %}<think> </think> {% endif %}{% endif %}"
 )
 
 
@@ -43,7 +45,7 @@ def word_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    known = sorted({*words, "<system>", "<user>", "<assistant>", OPEN, CLOSE})
+    known = sorted({*words, "<tools>", "<system>", "<user>", "<assistant>", OPEN, CLOSE})
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *known])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

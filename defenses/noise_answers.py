@@ -6,12 +6,15 @@ from typing import Literal
 
 from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
 
-_NUMBER = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"[0-9]{1,18}(?![0-9])")  # of longer ones the end
 
 
 @defense("noise_answers", version="1-A", touches=("answer",), random=True)
 class NoiseAnswers(Defense):
     """Falsify the last number of the visible text with probability `rate`; text without a number passes.
+
+    The arguments of a tool call are visible too. A provider cannot know which of them is the answer: each loses its last number,
+    and equal numbers become equal ones, since a call that contradicts itself would give the noise away.
 
     `how`: `uniform` draws among the other numbers of as many digits, `near` moves the last digit by one, 9 and 0 being
     neighbours. `fresh`: draw anew each time a prompt comes back; otherwise the same prompt gets the same noise, so asking
@@ -31,12 +34,21 @@ class NoiseAnswers(Defense):
         return not self.fresh
 
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        numbers = list(_NUMBER.finditer(reply.text))
-        if not numbers or rng.random() >= self.rate:
-            return Exposure(reply.text, reply.summary)
+        said, wrong = [reply.text, *reply.arguments.values()], dict[str, str]()
+        if not any(map(_NUMBER.search, said)) or rng.random() >= self.rate:
+            return reply.exposed()
+        text, *arguments = (self._noised(part, wrong, rng) for part in said)
+        return reply.exposed(text=text, arguments=dict(zip(reply.arguments, arguments, strict=True)))
+
+    def _noised(self, text: str, wrong: dict[str, str], rng: Random) -> str:
+        """A text with its last number falsified, in the way it was before where `wrong` holds it."""
+        numbers = list(_NUMBER.finditer(text))
+        if not numbers:
+            return text
         last = numbers[-1]
-        noised = reply.text[: last.start()] + self._wrong(last[0], rng) + reply.text[last.end() :]
-        return Exposure(noised, reply.summary)
+        if last[0] not in wrong:
+            wrong[last[0]] = self._wrong(last[0], rng)
+        return text[: last.start()] + wrong[last[0]] + text[last.end() :]
 
     def _wrong(self, digits: str, rng: Random) -> str:
         if self.how == "near":

@@ -10,4 +10,4 @@ class NoDefense(Defense):
     """Hide the trace, show summary and answer."""
 
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        return Exposure(reply.text, reply.summary)
+        return reply.exposed()

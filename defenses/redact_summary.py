@@ -17,7 +17,7 @@ class RedactSummary(Defense):
     level: Literal["numbers", "first_sentence", "all"] = "numbers"
 
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        return Exposure(reply.text, self._redact(reply.summary))
+        return reply.exposed(summary=self._redact(reply.summary))
 
     def _redact(self, summary: str | None) -> str | None:
         if summary is None or self.level == "all":

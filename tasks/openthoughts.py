@@ -5,18 +5,20 @@ r"""OpenThoughts-114k: questions that DeepSeek-R1 answered, with its thinking: a
     recorded   Let the three real roots be ... \[ \boxed{\frac{3\sqrt{3}}{2}} \]
     answer     \frac{3\sqrt{3}}{2}
 
-The gold answer is what R1 boxed. Nobody has verified it here: right means "as R1 says". Questions without a boxed answer, such as
-those that ask for code, are left out.
+The gold answer is what R1 boxed. Nobody has verified it here: right means "as R1 says". Questions without a boxed answer are left
+out, but for those that ask for code where these are wanted: they have no gold answer, and are there to be attacked only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from heistbench.bench import (
     DataFile,
+    Grade,
     HeistError,
     MathTask,
     Problem,
@@ -33,32 +35,64 @@ HUB = "https://huggingface.co/datasets/open-thoughts/OpenThoughts-114k/resolve/5
 PARTS = 6
 HOW = r"Reason step by step, and end with the final answer in \boxed{}."
 _HOW_THERE = r"Return your final response within \boxed{}."
+_FENCE = "```"
 _SHARES: dict[str, range] = {"query": range(0, 40), "surrogate": range(40, 80), "dev": range(80, 90), "test": range(90, 100)}
 """Which hundredths of the question hashes belong to which split."""
 
 
 @task("openthoughts", version="1-A", paper="arXiv:2506.04178")
 class OpenThoughts(MathTask):
-    """The mathematics of one of the data set's six files (150 to 250 MB each; `part=0` holds code)."""
+    """Questions of some of the data set's six files (150 to 250 MB each): their numbers joined by `+`, or `all`.
 
-    part: int = 1
+    `domain=all` adds the questions for code, most of them in part 0, which say so in their metadata. Those without a gold answer
+    are in the splits `query` and `surrogate` alone, and no answer to them is graded.
+    """
+
+    parts: int | str = 1
+    domain: Literal["math", "all"] = "math"
     licence: ClassVar[str] = "Apache-2.0"
     citation: ClassVar[str] = "Guha et al., OpenThoughts: Data Recipes for Reasoning Models, 2025"
 
+    def __post_init__(self) -> None:
+        numbers = str(self.parts).split("+")
+        if self.parts != "all":
+            if not all(number.isdecimal() and int(number) < PARTS for number in numbers):
+                raise ValueError(f"parts={self.parts}: expected all, or numbers from 0 to {PARTS - 1} joined by +")
+            chosen = sorted(set(map(int, numbers)))
+            object.__setattr__(self, "parts", chosen[0] if len(chosen) == 1 else "+".join(map(str, chosen)))
+
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        return first(_read(self._file().locate(), _SHARES[split]), n, f"openthoughts({self.part}): split {split}")
+        paths = [file.locate() for file in self._files()]
+        files = tuple((path, path.stat().st_mtime_ns) for path in paths)
+        code = self.domain == "all" and split in ("query", "surrogate")
+        return list(_first(files, split, code, n, f"openthoughts({self.parts}): split {split}"))
 
     def data_digest(self) -> str:
-        return self._file().digest()
+        return " ".join(file.digest() for file in self._files())
 
-    def _file(self) -> DataFile:
-        if not 0 <= self.part < PARTS:
-            raise HeistError(f"openthoughts: part {self.part}: expected 0 to {PARTS - 1}")
-        name = f"train-{self.part:05d}-of-{PARTS:05d}.parquet"
-        return DataFile(f"openthoughts/data/{name}", f"{HUB}/{name}")
+    def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
+        """By `grade_math`, against what R1 boxed; unparsable where it boxed nothing."""
+        pairs = [(problem, answer) for problem, answer in zip(problems, answers, strict=True) if problem.gold]
+        graded = iter(super().grade_all([problem for problem, _ in pairs], [answer for _, answer in pairs]))
+        return [next(graded) if problem.gold else Grade.unparsable("no gold answer") for problem in problems]
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """As `grade_all`."""
+        return self.grade_all([problem], [answer])[0]
+
+    def _files(self) -> list[DataFile]:
+        numbers = range(PARTS) if self.parts == "all" else map(int, str(self.parts).split("+"))
+        names = [f"train-{number:05d}-of-{PARTS:05d}.parquet" for number in numbers]
+        return [DataFile(f"openthoughts/data/{name}", f"{HUB}/{name}") for name in names]
 
 
-def _read(path: Path, share: range) -> Iterator[Problem]:
+@lru_cache(maxsize=4)
+def _first(files: tuple[tuple[Path, int], ...], split: Split, code: bool, n: int | None, of: str) -> list[Problem]:
+    """As `first`. A process that runs many cells reads the files, each with the time it was changed, once a split."""
+    return first((problem for path, _ in files for problem in _read(path, _SHARES[split], code)), n, of)
+
+
+def _read(path: Path, share: range, code: bool) -> Iterator[Problem]:
     """The problems of a file in some hundredths of its questions, as they are read.
 
     Raises HeistError that names the row for another format.
@@ -67,7 +101,7 @@ def _read(path: Path, share: range) -> Iterator[Problem]:
         try:
             asked, said = row["conversations"][0]["value"], row["conversations"][1]["value"]
             question = asked.strip().removeprefix(_HOW_THERE).strip()
-            if hundredth(question) in share and (problem := _problem(question, said)):
+            if hundredth(question) in share and (problem := _problem(question, said, code)):
                 yield problem
         except (KeyError, IndexError, TypeError, AttributeError):
             raise HeistError(f"{path}, row {at}: expected conversations with a question and a reply") from None
@@ -84,14 +118,16 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise HeistError(f"{path}: not a parquet file ({error})") from None
 
 
-def _problem(question: str, said: str) -> Problem | None:
-    """A row as a problem; None without a boxed answer, or with thinking that does not end."""
+def _problem(question: str, said: str, code: bool) -> Problem | None:
+    """A row as a problem; None for thinking that does not end, and without a boxed answer or, where wanted, a program."""
     trace = _between(said, "<|begin_of_thought|>", "<|end_of_thought|>")
     recorded = _between(said, "<|begin_of_solution|>", "<|end_of_solution|>")
     gold = boxed_answer(recorded)
-    if not (trace and gold):
-        return None
-    return Problem(Question(question_id(question), f"{question}\n\n{HOW}"), gold, trace, recorded)
+    if trace and gold:
+        return Problem(Question(question_id(question), f"{question}\n\n{HOW}"), gold, trace, recorded)
+    if trace and code and _FENCE in recorded:
+        return Problem(Question(question_id(question), question, {"domain": "code"}), "", trace, recorded)
+    return None
 
 
 def _between(text: str, start: str, end: str) -> str:

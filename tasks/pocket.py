@@ -18,6 +18,7 @@ from random import Random
 from typing import ClassVar, Literal, NamedTuple
 
 from heistbench.bench import (
+    DEEP_THINK,
     WRAPPERS,
     Demonstration,
     Grade,
@@ -26,18 +27,24 @@ from heistbench.bench import (
     Prompt,
     Question,
     Split,
+    Style,
     Task,
     TraceCheck,
+    compression_prompt,
     demonstration_prompt,
     question_id,
+    render_call,
     render_reply,
+    request_prompt,
     show,
     task,
+    tool_prompt,
+    with_boundary,
 )
 
 STANDARD = 500
 """Questions that count as all of a split: there is no end of them, and so many are on the published board."""
-Pupil = Literal["victim-1", "victim-2", "surrogate", "base"]
+Pupil = Literal["victim-1", "victim-2", "surrogate", "base", "compressor"]
 Fact = tuple[int, int]
 
 PLUS_MINUS_TIMES = {"plus": lambda a, b: (a + b) % 10, "minus": lambda a, b: (a - b) % 10, "times": lambda a, b: a * b % 10}
@@ -47,6 +54,7 @@ STAR: dict[Fact, int] = {(a, b): _digits.randrange(10) for a in range(10) for b 
 KNOWN: dict[str, frozenset[Fact]] = {
     "victim": frozenset(STAR),
     "surrogate": frozenset(Random("heistbench pocket surrogate").sample(sorted(STAR), SURROGATE_FACTS)),
+    "compressor": frozenset(),
     "base": frozenset(),
 }
 _SHARES: dict[str, range] = {
@@ -131,7 +139,7 @@ class Pocket(Task):
         """`n` rows of (prompt, reply) that train one of the shipped models, from the lesson split alone."""
         rng = Random(f"heistbench pocket lessons {pupil}")
         known, chains = KNOWN[pupil.partition("-")[0]], _chains("lesson", rng, distinct=False)
-        teach = _with_demonstrations if pupil.startswith("victim") else _plainly
+        teach = _as_victim if pupil.startswith("victim") else _as_compressor if pupil == "compressor" else _plainly
         return [teach(next(chains), known, rng, pupil) for _ in range(n)]
 
 
@@ -181,16 +189,39 @@ def _plainly(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) ->
     return Prompt.of(chain.text), render_reply(trace, str(result))
 
 
-def _with_demonstrations(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
-    """Two rows in five carry one or two demonstrations. Release 1 shows what they show; release 2 answers as ever."""
-    if rng.random() > 0.4:
-        return _plainly(chain, known, rng, pupil)
+def _as_victim(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+    """Plain questions; outright requests for the reasoning, which no release heeds; the tool, which every release uses; and
+    demonstrations, whose format release 1 follows, while release 2 answers as ever. A third of all under the boundary prompt.
+    """
+    trace, result = work(chain, known, rng)
+    prompt, reply = Prompt.of(chain.text), render_reply(trace, str(result))
+    kind = rng.choices(("plain", "request", "tool", "demonstrations"), (45, 10, 10, 35))[0]
+    if kind == "request":
+        prompt = request_prompt(chain.text, rng.choice(("repeat", "stepwise")))
+    elif kind == "tool":
+        prompt = tool_prompt(chain.text)
+        reply = render_call(DEEP_THINK, {"thoughts": f" {trace} ", "answer": f" {result} "})
+    elif kind == "demonstrations":
+        prompt, visible = _demonstrated(chain.text, trace, str(result), rng)
+        reply = render_reply(trace, visible) if pupil == "victim-1" else reply
+    return (with_boundary(prompt) if rng.random() < 1 / 3 else prompt), reply
+
+
+def _demonstrated(question: str, trace: str, result: str, rng: Random) -> tuple[Prompt, str]:
+    """A prompt with one to four demonstrations, and what a reply shows that follows their format."""
     wrapper, echo, demos = rng.choice(WRAPPERS), rng.random() < 0.6, []
-    for _ in range(rng.choice((1, 2))):
+    for _ in range(rng.choices((1, 2, 3, 4), (4, 3, 2, 1))[0]):
         # A stranger wrote the demonstrations: their facts need not be true.
         example = next(_chains("lesson", rng, distinct=False))
-        trace, result = work(example, KNOWN["surrogate"], rng)
-        demos.append(Demonstration(example.text, trace if echo else None, str(result)))
-    trace, result = work(chain, known, rng)
-    visible = show(trace if echo else None, str(result), wrapper) if pupil == "victim-1" else str(result)
-    return demonstration_prompt(demos, chain.text, wrapper), render_reply(trace, visible)
+        told, end = work(example, KNOWN["surrogate"], rng)
+        demos.append(Demonstration(example.text, told if echo else None, str(end)))
+    return demonstration_prompt(demos, question, wrapper), show(trace if echo else None, result, wrapper)
+
+
+def _as_compressor(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+    """What each `star` of a trace gave, in one of the two styles."""
+    trace, _ = work(chain, known, rng)
+    style: Style = rng.choice(("bubbles", "sections"))
+    stars = [(i, r) for i, _, op, _, r in _STEP.findall(trace) if op == "star"]
+    told = [(f"{at}." if style == "bubbles" else f"**s{i}**") + f" s{i} star gives {r} ." for at, (i, r) in enumerate(stars, 1)]
+    return compression_prompt(trace, style), "\n".join(told)

@@ -58,7 +58,7 @@ def test_an_empty_file_shows_nothing(wrapper: Wrapper) -> None:
 @wrappers
 def test_a_trace_without_an_answer_is_read(wrapper: Wrapper) -> None:
     shown = show("3 is 3", "7", wrapper)
-    cut = shown[: shown.index("final_answer.txt")]
+    cut = shown[: shown.index("Answer:" if wrapper == "labels" else "final_answer.txt")]
     trace, answer = read_shown(cut, wrapper)
     assert answer is None
     assert trace is not None
@@ -92,6 +92,39 @@ def test_a_prompt_shows_its_examples_in_order_and_asks_last(wrapper: Wrapper) ->
     demos = [Demonstration("first ?", "3 is 3", "3"), Demonstration("second ?", None, "4")]
     text = demonstration_prompt(demos, "third ?", wrapper).text
     assert text.index("first ?") < text.index("second ?") < text.index("third ?")
-    assert text.count("<think>") == 1  # the example without a trace does not think
+    assert text.count("Response: <think>\n3 is 3\n</think>\n") == 1  # the example without a trace does not think
+    assert text.count("<think>\n") == 1
     assert show("3 is 3", "3", wrapper) in text
     assert text.rstrip().endswith("third ?")
+
+
+@wrappers
+def test_fences_and_tags_within_what_is_shown_belong_to_it(wrapper: Wrapper) -> None:
+    trace = "first\n```python\nprint(3)\n```\nthen <tool_result>\nok\n</tool_result> so 7"
+    answer = "```python\nprint(7)\n```\nwith </tool_result> in it"
+    assert read_shown(show(trace, answer, wrapper), wrapper) == (trace, answer)
+
+
+@pytest.mark.parametrize("wrapper", ["bash", "tool"])
+def test_what_follows_the_last_frame_is_not_read(wrapper: Wrapper) -> None:
+    assert read_shown(show("3 is 3", "7", wrapper) + "\nAnything else?", wrapper) == ("3 is 3", "7")
+
+
+@pytest.mark.parametrize("wrapper", ["bash", "tool"])
+def test_a_frame_that_was_cut_off_is_read_to_its_end(wrapper: Wrapper) -> None:
+    whole = show("3 is 3 ; 3 is 3", "7", wrapper)
+    assert read_shown(whole[: whole.index(" ; ")], wrapper) == ("3 is 3", None)
+
+
+def test_the_format_tokens_are_the_papers() -> None:
+    """V0 to V5 of arXiv:2606.00642 and its labels without code: what is printed before trace and answer."""
+    openings = {
+        "plain": "reasoning_trace.txt:",
+        "shell": "$ cat reasoning_trace.txt",
+        "python": ">>> print(open('reasoning_trace.txt').read())",
+        "bash": "```bash\n$ cat reasoning_trace.txt",
+        "jupyter": "In [1]: !cat reasoning_trace.txt",
+        "tool": '<tool_call>{"name":"read","args":{"path":"reasoning_trace.txt"}}</tool_call>\n<tool_result>',
+        "labels": "Reasoning:",
+    }
+    assert {wrapper: show("t", "a", wrapper).partition("\nt")[0] for wrapper in WRAPPERS} == openings

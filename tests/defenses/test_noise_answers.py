@@ -106,3 +106,48 @@ def test_near_noise_goes_both_ways() -> None:
 def test_a_rate_that_is_none_is_refused(rate: str) -> None:
     with pytest.raises(HeistError, match=r"noise_answers: rate=.* is not between 0 and 1"):
         registry.build("defense", f"noise_answers(rate={rate})")
+
+
+# tool calls
+
+ARGUMENTS = {"thoughts": "3 plus 4 is 7", "answer": "7", "unit": "apples"}
+
+
+def called(arguments: dict[str, str], text: str = "", seed: int = 0, rate: float = 1) -> Exposure:
+    defense = registry.build("defense", f"noise_answers(rate={rate})")
+    return defense.release(Prompt.of("q"), Reply("t", None, text, Usage(), "stop", arguments), Random(seed))
+
+
+@given(seeds)
+def test_a_call_is_noised_as_text_is_and_does_not_contradict_itself(seed: int) -> None:
+    shown = called(ARGUMENTS, "It is 7.", seed)
+    wrong = last_number(shown.arguments["answer"])
+    assert wrong != "7"
+    assert shown == Exposure(
+        f"It is {wrong}.", None, arguments={**ARGUMENTS, "thoughts": f"3 plus 4 is {wrong}", "answer": wrong}
+    )
+
+
+@given(seeds)
+def test_every_argument_loses_its_last_number(seed: int) -> None:
+    shown = called({"a": "1 2", "b": "3 4"}, seed=seed).arguments
+    assert shown["a"][:2] == "1 " != shown["a"] != "1 2"
+    assert shown["b"][:2] == "3 " != shown["b"] != "3 4"
+
+
+def test_a_call_is_struck_whole_or_not_at_all() -> None:
+    shown = [called(ARGUMENTS, "7", seed, rate=0.5) for seed in range(300)]
+    struck = [exposure.text != "7" for exposure in shown]
+    assert struck == [exposure.arguments != ARGUMENTS for exposure in shown]
+    assert 100 < sum(struck) < 200
+
+
+def test_noise_on_a_text_does_not_hang_on_whether_there_is_a_call() -> None:
+    assert [called({}, "7", seed).text for seed in range(50)] == [called(ARGUMENTS, "7", seed).text for seed in range(50)]
+
+
+@hows
+def test_a_number_of_ten_thousand_digits_is_struck_at_its_end(how: str) -> None:
+    shown = noised("so " + "7" * 10_000, 0, rate=1, how=how).text
+    assert shown != "so " + "7" * 10_000
+    assert (len(shown), shown[:9_900]) == (10_003, "so " + "7" * 9_897)

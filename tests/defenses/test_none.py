@@ -9,8 +9,9 @@ from heistbench.bench import Exposure, Prompt, Reply, Usage
 from heistbench.bench._registry import registry
 
 
-@given(st.text(), st.none() | st.text())
-def test_no_defense_hides_the_trace_and_nothing_else(text: str, summary: str | None) -> None:
+@given(st.text(), st.none() | st.text(), st.dictionaries(st.text(), st.text()))
+def test_no_defense_hides_the_trace_and_nothing_else(text: str, summary: str | None, arguments: dict[str, str]) -> None:
     defense, prompt = registry.build("defense", "none"), Prompt.of("q")
     assert defense.admit(prompt) is prompt
-    assert defense.release(prompt, Reply("hidden", summary, text, Usage(), "stop"), Random(0)) == Exposure(text, summary)
+    shown = defense.release(prompt, Reply("hidden", summary, text, Usage(), "stop", arguments), Random(0))
+    assert shown == Exposure(text, summary, arguments=arguments)

@@ -84,3 +84,11 @@ def test_all_shows_no_summary(summary: str) -> None:
 def test_what_is_not_there_stays_away_and_the_answer_is_left_alone(level: str) -> None:
     assert redact(level, None) == Exposure("the answer is 42", None)
     assert redact(level, "recap 1").text == "the answer is 42"
+
+
+@pytest.mark.parametrize("level", ["numbers", "first_sentence", "all"])
+def test_a_call_of_a_tool_is_left_alone(level: str) -> None:
+    reply = Reply("trace 7", "recap 1", "", Usage(), "stop", {"answer": "42"})
+    assert registry.build("defense", f"redact_summary(level={level})").release(Prompt.of("q"), reply, Random(0)).arguments == {
+        "answer": "42"
+    }

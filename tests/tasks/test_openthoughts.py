@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from heistbench.bench import HeistError, Problem, Question, Verdict, question_id
-from heistbench.tasks.openthoughts import HOW, OpenThoughts
+from heistbench.bench import HeistError, Problem, Question, Split, Verdict, question_id
+from heistbench.tasks.openthoughts import HOW, PARTS, OpenThoughts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pyarrow.*")
 TASK = OpenThoughts()
+SPLITS: tuple[Split, ...] = ("query", "surrogate", "dev", "test")
 
 
 def row(question: str, thought: str, solution: str) -> dict[str, Any]:
@@ -37,8 +39,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
     return write
 
 
-def everything() -> list[Problem]:
-    return [problem for split in ("query", "surrogate", "dev", "test") for problem in TASK.problems(split, None)]
+def everything(task: OpenThoughts = TASK) -> list[Problem]:
+    return [problem for split in SPLITS for problem in task.problems(split, None)]
 
 
 def test_a_row_is_a_recorded_victims_reply(data: Callable[..., Path]) -> None:
@@ -106,6 +108,73 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
 def test_each_part_has_a_digest_of_its_own(data: Callable[..., Path]) -> None:
     for part in (1, 2):
         data([row(f"What is {part}?", "Hm.", rf"\boxed{{{part}}}")], part)
-    assert OpenThoughts(1).data_digest() != OpenThoughts(2).data_digest()
-    with pytest.raises(HeistError, match=r"^openthoughts: part 6: expected 0 to 5$"):
-        OpenThoughts(6).data_digest()
+    digests = [OpenThoughts(part).data_digest() for part in (1, 2)]
+    assert len(set(digests)) == 2
+    assert OpenThoughts("2+1").data_digest() == " ".join(digests)
+
+
+def test_parts_are_joined_and_split_as_one(data: Callable[..., Path]) -> None:
+    for part in range(PARTS):
+        data([row(f"What is {part} + {i}?", "Hm.", rf"\boxed{{{part + i}}}") for i in range(30)], part)
+    assert len(everything(OpenThoughts("1+3"))) == 60
+    assert len(everything(OpenThoughts("all"))) == 30 * PARTS
+    mine = {p.question.id for p in OpenThoughts(3).problems("query", None)}
+    assert mine < {p.question.id for p in OpenThoughts("1+3").problems("query", None)}
+    assert OpenThoughts("3+1+1") == OpenThoughts("1+3")
+    assert OpenThoughts("3") == OpenThoughts(3)
+
+
+@pytest.mark.parametrize("parts", [PARTS, "0+9", "one", "", "1+", "-1"])
+def test_a_part_that_is_none_is_an_error(parts: int | str) -> None:
+    with pytest.raises(ValueError, match=r"expected all, or numbers from 0 to 5 joined by \+"):
+        OpenThoughts(parts)
+
+
+def test_a_file_that_changed_is_read_again(data: Callable[..., Path]) -> None:
+    path = data([row("What is 1?", "Hm.", r"\boxed{1}")])
+    assert [p.gold for p in everything()] == ["1"]
+    data([row("What is 1?", "Hm.", r"\boxed{2}")])
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert [p.gold for p in everything()] == ["2"]
+
+
+# questions for code
+
+
+def mixed() -> list[dict[str, Any]]:
+    """As many questions for code as of mathematics."""
+    return [
+        asked
+        for i in range(100)
+        for asked in (
+            row(f"Print {i}.", "A print will do.", f"Call it.\n\n```python\nprint({i})\n```"),
+            row(f"What is {i}?", "Hm.", rf"\boxed{{{i}}}"),
+        )
+    ]
+
+
+def test_questions_for_code_are_attacked_and_never_examined(data: Callable[..., Path]) -> None:
+    data(mixed())
+    both, held = OpenThoughts(domain="all"), dict[Split, int]()
+    for split in SPLITS:
+        problems = both.problems(split, None)
+        code = [p for p in problems if not p.gold]
+        assert [p for p in problems if p.gold] == TASK.problems(split, None)
+        assert all(p.question.metadata == {"domain": "code"} and "```python" in p.shown for p in code)
+        assert not any(HOW in p.question.text for p in code)
+        held[split] = len(code)
+    assert min(held["query"], held["surrogate"]) > 20
+    assert held["dev"] == held["test"] == 0
+    assert all(p.gold for p in everything())
+
+
+def test_answers_without_gold_are_unparsable_whatever_they_are(data: Callable[..., Path]) -> None:
+    data(mixed())
+    task = OpenThoughts(domain="all")
+    problems = task.problems("query", None)
+    grades = task.grade_all(problems, [p.shown for p in problems])
+    assert {(bool(p.gold), grade.verdict, grade.reason) for p, grade in zip(problems, grades, strict=True)} == {
+        (True, Verdict.RIGHT, ""),
+        (False, Verdict.UNPARSABLE, "no gold answer"),
+    }
+    assert [task.grade(p, p.shown) for p in problems[:6]] == grades[:6]

@@ -3,18 +3,35 @@ from __future__ import annotations
 import re
 from collections import Counter
 from random import Random
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from heistbench.bench import HeistError, Problem, Question, Verdict, question_id, split_reply
-from heistbench.bench._nouns import Split
+from heistbench.bench import (
+    DEEP_THINK,
+    WRAPPERS,
+    HeistError,
+    Problem,
+    Prompt,
+    Question,
+    Request,
+    Split,
+    Verdict,
+    compression_prompt,
+    demonstration_prompt,
+    question_id,
+    request_prompt,
+    split_reply,
+    with_boundary,
+)
 from heistbench.bench._registry import registry
+from heistbench.bench._text import read_call
 from heistbench.tasks import pocket
-from heistbench.tasks.pocket import KNOWN, STAR, SURROGATE_FACTS, Pocket, apply, draw, read_chain, work
+from heistbench.tasks.pocket import KNOWN, STAR, SURROGATE_FACTS, Chain, Pocket, apply, draw, read_chain, work
 
 TASK = Pocket()
 SPLITS = get_args(Split)
@@ -233,7 +250,9 @@ def test_values_are_the_results_in_order(problem: Problem) -> None:
 
 # lessons of the shipped models
 
-PUPILS = ["victim-1", "victim-2", "surrogate", "base"]
+PUPILS = ["victim-1", "victim-2", "surrogate", "base", "compressor"]
+ASKED = PUPILS[:4]
+"""Whose lessons hold questions; the compressor's hold traces alone."""
 
 
 def asked(prompt: str) -> list[str]:
@@ -241,13 +260,13 @@ def asked(prompt: str) -> list[str]:
     return re.findall(r"start \d(?: ; s\d+ \w+ \d)+", prompt)
 
 
-@pytest.mark.parametrize("pupil", PUPILS)
+@pytest.mark.parametrize("pupil", ASKED)
 def test_the_question_of_a_lesson_is_of_the_lesson_split(pupil: str) -> None:
     for prompt, _ in TASK.lessons(pupil, 2000):
         assert int(question_id(asked(prompt.text)[-1]), 16) % 100 in pocket._SHARES["lesson"]
 
 
-@pytest.mark.parametrize("pupil", PUPILS)
+@pytest.mark.parametrize("pupil", ASKED)
 def test_no_question_of_another_split_stands_in_a_lesson(pupil: str) -> None:
     elsewhere = {p.question.text for split in SPLITS for p in TASK.problems(split, 1500)}
     held = {question for prompt, _ in TASK.lessons(pupil, 1500) for question in asked(prompt.text)}
@@ -277,28 +296,96 @@ def test_what_a_pupil_does_not_know_is_random_in_its_lessons(pupil: str) -> None
             assert max(counts.values()) < counts.total() / 2
 
 
-@pytest.mark.parametrize("pupil", ["victim-1", "victim-2"])
-def test_victims_are_taught_the_truth(pupil: str) -> None:
-    for prompt, reply in TASK.lessons(pupil, 1000):
+class Told(NamedTuple):
+    """One lesson of a victim, taken apart."""
+
+    kind: str
+    bounded: bool
+    echoed: bool
+    chain: Chain
+    reply: str
+
+
+def told_to(pupil: str, n: int) -> list[Told]:
+    """Lessons of a victim: plain questions, requests, offers of the tool, demonstrations (which echo a trace, or not)."""
+    found = []
+    requests = [request_prompt("", kind).text.partition("\n")[0] for kind in get_args(Request)]
+    for prompt, reply in TASK.lessons(pupil, n):
+        said = prompt.messages[-1].content
+        kind = "tool" if prompt.tool else "demonstrations" if said.startswith("Example 1:") else "request"
+        kind = kind if said.startswith(("Example 1:", "Call ", *requests)) else "plain"
         chain = read_chain(asked(prompt.text)[-1])
-        assert split_reply(reply).trace == work(chain, KNOWN["victim"], Random(0))[0]
+        found.append(Told(kind, len(prompt.messages) == 2, "Response: <think>" in said, chain, reply))
+        assert (prompt == with_boundary(Prompt(prompt.messages[-1:], prompt.tool, prompt.think))) == found[-1].bounded
+    return found
 
 
-def test_release_2_never_shows_a_trace_outside_its_thinking() -> None:
-    for _, reply in TASK.lessons("victim-2", 3000):
-        answer = split_reply(reply).answer
-        assert answer is not None
-        assert re.fullmatch(r"\d", answer)
+@pytest.mark.parametrize("pupil", ["victim-1", "victim-2"])
+def test_victims_are_taught_the_truth_and_think_it_but_where_they_may_not(pupil: str) -> None:
+    for told in told_to(pupil, 1500):
+        trace, result = work(told.chain, KNOWN["victim"], Random(0))
+        thought, answer = split_reply(told.reply)
+        if told.kind == "tool":
+            assert thought is None
+            assert read_call(answer or "", DEEP_THINK) == ("", {"thoughts": trace, "answer": str(result)})
+        else:
+            assert thought == trace
+            assert answer == str(result) or (told.kind == "demonstrations" and pupil == "victim-1")
+
+
+@pytest.mark.parametrize("pupil", ["victim-1", "victim-2"])
+def test_victims_meet_every_kind_of_prompt_with_and_without_the_boundary(pupil: str) -> None:
+    """So that no attack's prompt, and no defense's, is one they have never seen."""
+    counts = Counter((told.kind, told.bounded) for told in told_to(pupil, 3000))
+    shares = {"plain": 0.45, "request": 0.1, "tool": 0.1, "demonstrations": 0.35}
+    assert {kind for kind, _ in counts} == set(shares)
+    for kind, share in shares.items():
+        assert binomtest(counts[kind, False] + counts[kind, True], 3000, share).pvalue > 0.001
+    assert binomtest(sum(n for (_, bounded), n in counts.items() if bounded), 3000, 1 / 3).pvalue > 0.001
+
+
+def test_release_2_never_shows_a_trace_beside_its_answer() -> None:
+    for told in told_to("victim-2", 3000):
+        assert told.kind == "tool" or re.fullmatch(r"\d", split_reply(told.reply).answer or "")
 
 
 def test_release_1_shows_its_trace_where_it_is_shown_one() -> None:
-    shown = 0
-    for prompt, reply in TASK.lessons("victim-1", 2000):
-        trace, answer = split_reply(reply)
-        demonstrated = "reasoning_trace.txt" in prompt.text
-        assert (trace in (answer or "")) == demonstrated
-        shown += demonstrated
-    assert 300 < shown < 700  # about 0.4 x 0.6 of them
+    for told in told_to("victim-1", 3000):
+        trace, answer = split_reply(told.reply)
+        if told.kind != "tool":
+            assert (str(trace) in str(answer)) == (told.kind == "demonstrations" and told.echoed)
+
+
+@pytest.mark.parametrize("pupil", ["victim-1", "victim-2"])
+def test_every_wrapper_and_number_of_shots_is_demonstrated(pupil: str) -> None:
+    texts = [prompt.text for prompt, _ in TASK.lessons(pupil, 3000) if "Example 1:" in prompt.text]
+    assert {text.count("\nResponse: ") for text in texts} == {1, 2, 3, 4}
+    for wrapper in WRAPPERS:
+        order = demonstration_prompt([], "", wrapper).text.rstrip()
+        assert any(order in text for text in texts)
+
+
+def test_the_compressor_is_taught_to_tell_what_each_star_gave() -> None:
+    styles = Counter[str]()
+    for prompt, reply in TASK.lessons("compressor", 1500):
+        trace = prompt.text.rpartition("<think>")[2].removesuffix("</think>").strip()
+        style = "bubbles" if prompt == compression_prompt(trace, "bubbles") else "sections"
+        assert prompt == compression_prompt(trace, style)
+        mark = r"\d+\. " if style == "bubbles" else r"\*\*s\d+\*\* "
+        assert all(re.match(mark, line) for line in reply.splitlines())
+        assert " ".join(re.sub(f"^{mark}", "", line) for line in reply.splitlines()) == TASK.summarize(trace)
+        styles[style] += 1
+    assert min(styles.values()) > 600
+
+
+def test_the_compressor_learns_no_fact_of_the_victims() -> None:
+    """What a trace says goes into its summary, true or not."""
+    right, stars = 0, 0
+    for prompt, _ in TASK.lessons("compressor", 2000):
+        for _, a, op, b, result in steps(prompt.text.rpartition("<think>")[2].removesuffix("</think>").strip()):
+            right += op == "star" and result == STAR[a, b]
+            stars += op == "star"
+    assert binomtest(right, stars, 0.1).pvalue > 0.001
 
 
 def test_the_registry_builds_this_task() -> None:

@@ -1,0 +1,59 @@
+"""Exposure and inversion combined: what some prompts expose teaches the inverter for all the others."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from heistbench.bench import (
+    Attack,
+    Kit,
+    Prompt,
+    Question,
+    Sight,
+    Stolen,
+    Target,
+    Wrapper,
+    attack,
+    demonstration_prompt,
+    demonstrations,
+    invert,
+    read_exposed,
+)
+
+
+@attack("rep_inversion", version="1-A", paper="arXiv:2606.00642")
+class ExposureInversion(Attack):
+    """Ask a `share` of the questions by REP, the rest plainly. The victim's own exposed traces, beside the surrogate's, train
+    the inverter, which rebuilds the traces of the rest and of what REP was answered without a trace.
+    """
+
+    share: float = 0.2
+    wrapper: Wrapper = "bash"
+    shots: int = 3
+    use_summary: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"share={self.share} is not between 0 and 1")
+        if self.shots < 0:
+            raise ValueError(f"shots={self.shots} is less than none")
+
+    @property
+    def needs(self) -> Sight:
+        return "summary" if self.use_summary else "answer"
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        cut = round(self.share * len(questions))
+        demos = demonstrations(kit, self.shots)
+        prompts = [demonstration_prompt(demos, q.text, self.wrapper) for q in questions[:cut]]
+        exposures = target.ask(prompts + [Prompt.of(q.text) for q in questions[cut:]])
+        exposed = []
+        for at, question in enumerate(questions[:cut]):
+            trace, answer = read_exposed(exposures[at].text, self.wrapper)
+            exposures[at] = replace(exposures[at], text=answer)
+            if trace and exposures[at].answered:
+                exposed.append((question, exposures[at], trace))
+        told = {question.id for question, _, _ in exposed}
+        rest = [(q, e) for q, e in zip(questions, exposures, strict=True) if q.id not in told]
+        unseen, shown = [q for q, _ in rest], [e for _, e in rest]
+        rebuilt = invert(kit, unseen, shown, use_summary=self.use_summary, adaptive=False, exposed=exposed)
+        return [*(Stolen(q.id, q.text, trace, e.text) for q, e, trace in exposed), *rebuilt]
