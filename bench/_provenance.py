@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGES = (
     "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "lm_eval",
-    "numpy", "scipy", "sympy", "math_verify", "rapidfuzz", "sacrebleu", "pydantic",
+    "numpy", "scipy", "sympy", "math_verify", "rapidfuzz", "sacrebleu", "nltk", "pydantic",
 )  # fmt: skip
 NGRAM = 13
 ROOT = Path(__file__).parent.parent

@@ -22,7 +22,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from heistbench.bench._budget import Budget
 from heistbench.bench._cell import cell_spec, run_cell
+from heistbench.bench._devices import deal, take
 from heistbench.bench._errors import Busy, HeistError
 from heistbench.bench._quiet import hush, one_thread, stderr_to
 from heistbench.bench._record import Record
@@ -70,7 +72,7 @@ def plan(cells: Sequence[Cell], store: Store) -> Plan:
         surrogate = cell.suite.surrogate
         tokens += surrogate.recipe.epochs * surrogate.lessons * words[cell.task] if surrogate else 0
     for cell in (cells[i] for i in missing):
-        tokens += cell.student.recipe.epochs * cell.sizes.query * words[cell.task] if cell.attack != "untrained" else 0
+        tokens += cell.student.recipe.epochs * cell.budget * words[cell.task] if cell.attack != "untrained" else 0
     for cell in {cells[i].seed: cells[i] for i in missing}.values():
         # Two inverters a seed, whose rows are up to twice as long as a student's.
         inverter = cell.suite.inverter
@@ -79,14 +81,20 @@ def plan(cells: Sequence[Cell], store: Store) -> Plan:
 
 
 def run(
-    planned: Plan, store: Store, jobs: int, plugins: Sequence[Path], note: Note, finished: Callable[[int], None]
+    planned: Plan,
+    store: Store,
+    jobs: int,
+    plugins: Sequence[Path],
+    budget: Budget,
+    note: Note,
+    finished: Callable[[int], None],
 ) -> list[Record]:
     """Compute what is missing and return every cell's record, in the order of the cells.
 
     Raises HeistError when a cell fails; what other cells computed by then is kept.
     """
     if planned.missing:
-        with _pool(jobs, store, plugins, note) as submit:
+        with _pool(jobs, store, plugins, budget, note) as submit:
             _drain(planned, submit, finished, jobs)
     return [run_cell(cell, store) for cell in planned.cells]
 
@@ -124,19 +132,22 @@ def _result(future: Future[Found], cell: Cell) -> Found:
 
 
 @contextmanager
-def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Iterator[Callable[[int, Cell], Future[Found]]]:
+def _pool(
+    jobs: int, store: Store, plugins: Sequence[Path], budget: Budget, note: Note
+) -> Iterator[Callable[[int, Cell], Future[Found]]]:
     """Submit cells to worker processes; one job runs here, in this process."""
     if jobs == 1:
         hush()
-        yield lambda at, cell: _here(at, cell, store, note)
+        yield lambda at, cell: _here(at, cell, store, budget, note)
         return
     context = get_context("spawn")
     notes: Any = context.Queue()
     listener = threading.Thread(target=_listen, args=(notes, note), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (list(plugins), store.root, notes, os.getpid()))
+    starting = (list(plugins), store.root, notes, deal(context, jobs), os.getpid())
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, starting)
     try:
-        yield lambda at, cell: pool.submit(_work, at, cell, store.root)
+        yield lambda at, cell: pool.submit(_work, at, cell, store.root, budget)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in list((pool._processes or {}).values()):
@@ -144,11 +155,11 @@ def _pool(jobs: int, store: Store, plugins: Sequence[Path], note: Note) -> Itera
         notes.put(None)
 
 
-def _here(at: int, cell: Cell, store: Store, note: Note) -> Future[Found]:
+def _here(at: int, cell: Cell, store: Store, budget: Budget, note: Note) -> Future[Found]:
     future: Future[Found] = Future()
     try:
         with stderr_to(_log(store.root)):
-            future.set_result(run_cell(cell, store, lambda *what: note(at, *what)))
+            future.set_result(run_cell(cell, store, lambda *what: note(at, *what), budget))
     except Busy:
         future.set_result(None)
     except Exception as error:
@@ -164,11 +175,12 @@ def _listen(notes: Any, note: Note) -> None:
 _notes: Any = None
 
 
-def _start_worker(plugins: list[Path], root: Path, notes: Any, parent: int) -> None:
-    """Prepare a worker: one thread, chatter of the libraries into a log file, an end when its parent ends."""
+def _start_worker(plugins: list[Path], root: Path, notes: Any, devices: Any, parent: int) -> None:
+    """Prepare a worker: one thread, one GPU if any, chatter of the libraries into a log file, an end when its parent ends."""
     global _notes
     _notes = notes
     one_thread()
+    take(devices)
     log = _log(root)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -190,7 +202,7 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-def _work(at: int, cell: Cell, root: Path) -> Found:
+def _work(at: int, cell: Cell, root: Path, budget: Budget) -> Found:
     last = 0.0
 
     def progress(what: str, done: int, total: int) -> None:
@@ -200,7 +212,7 @@ def _work(at: int, cell: Cell, root: Path) -> Found:
             _notes.put((at, what, done, total))
 
     try:
-        return run_cell(cell, Store(root), progress)
+        return run_cell(cell, Store(root), progress, budget)
     except Busy:
         return None
     except BaseException:

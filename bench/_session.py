@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from heistbench.bench._budget import Budget
 from heistbench.bench._data import as_pinned, use_folder
+from heistbench.bench._devices import default_jobs
 from heistbench.bench._errors import HeistError
 from heistbench.bench._plugins import Task
+from heistbench.bench._preflight import check_apis, check_cells, check_recipes
 from heistbench.bench._record import Record, read_records, write_record
 from heistbench.bench._registry import registry
 from heistbench.bench._run import Note, Plan, plan, run
+from heistbench.bench._settings import Suite, Victim
 from heistbench.bench._store import Store, write_text
-from heistbench.bench._suite import Suite, Victim, cells, changed, load_suite
+from heistbench.bench._suite import cells, changed, load_suite, smoke
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,10 +37,13 @@ class Options:
     defense: list[str] | None
     task: list[str] | None
     victim: list[str] | None
+    surrogate: str | None
     seeds: str | None
+    scale: Literal["full", "smoke"]
     out: Path
     jobs: int | None
     data: Path | None
+    budget: Budget
     dry_run: bool
     plugins: tuple[Path, ...]
 
@@ -47,23 +54,22 @@ def run_suite(reference: str, options: Options) -> None:
 
     console = Console()
     use_folder(options.data)
-    suite, jobs = customised(load_suite(reference), options), (os.cpu_count() or 1) if options.jobs is None else options.jobs
+    suite, jobs = load_suite(reference), default_jobs() if options.jobs is None else options.jobs
+    suite = customised(smoke(suite) if options.scale == "smoke" else suite, options)
     if jobs < 1:
         raise HeistError(f"--jobs {jobs}: expected at least 1")
+    check_cells(cells(suite))
     store = Store(options.out / "store")
-    planned = plan(cells(suite), store)
-    console.print(f"[bold]{suite.name}[/]: {planned.describe(jobs)}", highlight=False)
-    for spec in sorted({*suite.tasks, *suite.exams}):
-        if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
-            console.print(
-                f"{spec}: its data files are not the ones tasks/data.sha256 lists; records say so", highlight=False, markup=False
-            )
     if options.dry_run:
-        _list_cells(console, planned)
+        _outline(console, suite, store, jobs)
         return
+    check_recipes(cells(suite))
+    check_apis(cells(suite), options.budget)
+    planned = plan(cells(suite), store)
+    _announce(console, suite, planned, jobs)
     _writable(options.out)
     with _progress(console, planned) as (note, finished):
-        records = run(planned, store, jobs, options.plugins, note, finished)
+        records = run(planned, store, jobs, options.plugins, options.budget, note, finished)
     _publish(console, suite, records, options.out / suite.name)
 
 
@@ -79,6 +85,8 @@ def customised(suite: Suite, options: Options) -> Suite:
     if options.victim:
         decoding = suite.victims[0].decoding
         changes["victims"] = [Victim(model=model, decoding=decoding).model_dump() for model in options.victim]
+    if options.surrogate and suite.surrogate:
+        changes["surrogate"] = {**suite.surrogate.model_dump(), "model": options.surrogate}
     if options.seeds:
         try:
             changes["seeds"] = sorted({int(seed) for seed in options.seeds.split(",")})
@@ -143,10 +151,31 @@ def _publish(console: Console, suite: Suite, records: list[Record], folder: Path
     console.print(f"results  {folder / 'results'}\npage     {folder / 'board.html'}", highlight=False, soft_wrap=True)
 
 
-def _list_cells(console: Console, planned: Plan) -> None:
+def _announce(console: Console, suite: Suite, planned: Plan, jobs: int) -> None:
+    console.print(f"[bold]{suite.name}[/]: {planned.describe(jobs)}", highlight=False)
+    for spec in sorted({*suite.tasks, *suite.exams}):
+        if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
+            console.print(
+                f"{spec}: its data files are not the ones tasks/data.sha256 lists; records say so", highlight=False, markup=False
+            )
+
+
+def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
+    """Say what would run, also where the data is not here yet: a dry run downloads nothing."""
+    from heistbench.bench._outline import outline_table
+
+    console.print(outline_table(suite))
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        planned = plan(cells(suite), store)
+    except HeistError as error:
+        console.print(f"{len(cells(suite))} cells; {error}", highlight=False, markup=False, soft_wrap=True)
+        return
+    _announce(console, suite, planned, jobs)
     for at, cell in enumerate(planned.cells):
         state = "to compute" if at in planned.missing else "there"
-        line = f"{cell.task}  {cell.victim.label}  {cell.defense}  {cell.attack}  seed {cell.seed}  ({state})"
+        budget = f"{cell.budget} queries  " if suite.budgets else ""
+        line = f"{cell.task}  {cell.victim.label}  {cell.defense}  {cell.attack}  {budget}seed {cell.seed}  ({state})"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

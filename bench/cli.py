@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -36,13 +36,22 @@ def run(
     defense: Annotated[list[str] | None, Parameter(help="Defenses instead of the suite's; compose with +.")] = None,
     task: Annotated[list[str] | None, Parameter(help="Tasks instead of the suite's.")] = None,
     victim: Annotated[
-        list[str] | None, Parameter(help="Victims instead of the suite's: shipped, folder, org/name@commit.")
+        list[str] | None,
+        Parameter(help="Victims instead of the suite's: shipped, folder, org/name@commit, inspect:provider/model."),
+    ] = None,
+    surrogate: Annotated[
+        str | None, Parameter(help="Surrogate instead of the suite's; `recorded` replays the data set's.")
     ] = None,
     seeds: Annotated[str | None, Parameter(help="Seeds of theft and training, such as 0,1,2.")] = None,
     out: Annotated[Path, Parameter(help="Where the store, the results and the page go.")] = Path("out"),
-    jobs: Annotated[int | None, Parameter(help="Worker processes, one thread each; default: one a core.")] = None,
+    jobs: Annotated[int | None, Parameter(help="Worker processes of one thread; default: one a GPU, else one a core.")] = None,
     data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Say what would run, and stop.")] = False,
+    scale: Annotated[
+        Literal["full", "smoke"], Parameter(help="smoke: the same code and prompts, small models, a minute.")
+    ] = "full",
+    budget_queries: Annotated[int | None, Parameter(help="Most queries to send to victims behind an API, in all.")] = None,
+    budget_usd: Annotated[float | None, Parameter(help="Most dollars to spend on them, in all.")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Say what would run and what it would cost, and stop.")] = False,
     plugin: Plugins = None,
 ) -> None:
     """Run a suite: steal, train, examine, rank. The same command continues what was stopped.
@@ -53,10 +62,12 @@ def run(
     heist run pocket-full --jobs 2
     heist run --attack rep --defense 'redact_summary(level=all)+noise_answers(rate=0.3)' --seeds 0,1,2
     """
+    from heistbench.bench._budget import Budget
     from heistbench.bench._session import Options, run_suite
 
     _load(plugin)
-    run_suite(suite, Options(attack, defense, task, victim, seeds, out, jobs, data, dry_run, tuple(plugin or ())))
+    budget, plugins = Budget(budget_queries, budget_usd), tuple(plugin or ())
+    run_suite(suite, Options(attack, defense, task, victim, surrogate, seeds, scale, out, jobs, data, budget, dry_run, plugins))
 
 
 @app.command(name="list")
@@ -69,7 +80,12 @@ def list_plugins(*, json: Json = False, plugin: Plugins = None) -> None:
 
 
 @app.command
-def overlap(pairs: Path, *, signature: str = "words", json: Json = False) -> None:
+def overlap(
+    pairs: Path,
+    *,
+    signature: Annotated[str, Parameter(help="words, whitespace, tia (arXiv:2603.07267) or rep (arXiv:2606.00642).")] = "words",
+    json: Json = False,
+) -> None:
     """Score the overlap of two texts a line: {"reference": ..., "candidate": ...}."""
     from heistbench.bench._listing import overlap_report, overlap_table
 

@@ -53,6 +53,7 @@ TINY: dict[str, Any] = {
     "controls": ["untrained", "surrogate_trace", "gold_inversion", "wrong_trace", "true_trace"],
     "defenses": ["none", "redact_summary(level=all)", "noise_answers"],
     "seeds": [0],
+    "signatures": ["words", "rep"],
     "sizes": {"query": 24, "surrogate": 40, "test": 16},
 }
 """All attacks, controls and shipped defenses on real shipped models; about a second a cell."""

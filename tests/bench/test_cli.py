@@ -26,6 +26,7 @@ HEAVY = {
     "numpy",
     "sympy",
     "sacrebleu",
+    "nltk",
     "accelerate",
     "vllm",
 }
@@ -96,7 +97,7 @@ def test_the_list_names_every_plugin_with_what_it_is(heist: Callable) -> None:
         assert Path(row["origin"].rsplit(":", 1)[0]).is_file()
     rep = next(row for row in rows if row["name"] == "rep")
     assert (rep["paper"], rep["kind"], rep["threat"]) == ("arXiv:2606.00642", "attack", "black-box")
-    assert {p["name"]: p["default"] for p in rep["parameters"]} == {"wrapper": "bash", "shots": 3, "keep": "all"}
+    assert {p["name"]: p["default"] for p in rep["parameters"]} == {"wrapper": "bash", "shots": 3, "source": "", "keep": "all"}
     assert next(row for row in rows if row["name"] == "true_trace")["privileged"]
     assert next(row for row in rows if row["name"] == "noise_answers")["random"]
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import pytest
 
 from heistbench.bench import Problem, Prompt, Question, Verdict, split_reply
-from heistbench.bench._engine import Completion, Sampling, TransformersEngine, engine_for
+from heistbench.bench._engine import Completion, LocalEngine, Sampling
+from heistbench.bench._engine import engine as load
 from heistbench.bench._examine import examine, judge
 from heistbench.bench._lm_eval import Text, as_lm_eval_model, as_lm_eval_task
+from heistbench.bench._models import checkpoint
 from heistbench.bench._registry import registry
 
 TASK = registry.build("task", "pocket")
@@ -61,9 +63,11 @@ class ScriptedEngine:
     def render(self, prompt) -> str:
         return f"asked: {prompt.text}"
 
-    def complete(self, texts, sampling, repetitions, advance=lambda n: None) -> list[Completion]:
-        advance(len(texts))
-        return [self.said[text.removeprefix("asked: ")] for text in texts]
+    def complete(self, texts, sampling, repetitions, completed=lambda at, done: None) -> list[Completion]:
+        found = [self.said[text.removeprefix("asked: ")] for text in texts]
+        for at, completion in enumerate(found):
+            completed(at, completion)
+        return found
 
 
 def test_every_question_has_one_verdict_in_order() -> None:
@@ -96,13 +100,13 @@ def test_more_questions_than_ten_stay_in_order() -> None:
 def test_shipped_models_are_as_good_as_their_cards_say(name: str) -> None:
     from heistbench.bench._models import card
 
-    found = examine(engine_for(f"pocket/{name}"), TASK, TASK.problems("dev", 120), Sampling(max_new_tokens=64))
+    found = examine(load(checkpoint(f"pocket/{name}")), TASK, TASK.problems("dev", 120), Sampling(max_new_tokens=64))
     accuracy = sum(e.grade.verdict is Verdict.RIGHT for e in found) / 120
     assert abs(accuracy - card(f"pocket/{name}")["measured on 500 development questions"]["accuracy"]) < 0.12
 
 
 def test_an_exam_with_too_few_tokens_is_truncated() -> None:
-    found = examine(engine_for("pocket/victim-2"), TASK, TASK.problems("dev", 4), Sampling(max_new_tokens=5))
+    found = examine(load(checkpoint("pocket/victim-2")), TASK, TASK.problems("dev", 4), Sampling(max_new_tokens=5))
     assert [e.grade.verdict for e in found] == [Verdict.TRUNCATED] * 4
 
 
@@ -110,8 +114,8 @@ def test_an_exam_with_too_few_tokens_is_truncated() -> None:
 
 
 @pytest.fixture(scope="module")
-def engine() -> TransformersEngine:
-    return engine_for("pocket/surrogate")
+def engine() -> LocalEngine:
+    return load(checkpoint("pocket/surrogate"))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +134,7 @@ def evaluate(model, task) -> tuple[float, list[str]]:
     return results["results"]["pocket"]["acc,none"], [str(sample["resps"][0][0]) for sample in samples]
 
 
-def test_lm_evals_own_model_says_and_scores_the_same(engine: TransformersEngine, problems: list[Problem]) -> None:
+def test_lm_evals_own_model_says_and_scores_the_same(engine: LocalEngine, problems: list[Problem]) -> None:
     from lm_eval.models.huggingface import HFLM
 
     limit = 64
@@ -144,7 +148,7 @@ def test_lm_evals_own_model_says_and_scores_the_same(engine: TransformersEngine,
     assert ours[0] == pytest.approx(sum(graded) / len(graded))
 
 
-def test_the_exam_is_a_zero_shot_task_of_lm_eval(engine: TransformersEngine, problems: list[Problem]) -> None:
+def test_the_exam_is_a_zero_shot_task_of_lm_eval(engine: LocalEngine, problems: list[Problem]) -> None:
     task = as_lm_eval_task(TASK, problems, engine.render, 64)
     docs = task.test_docs()
     assert len(docs) == 40
@@ -155,7 +159,7 @@ def test_the_exam_is_a_zero_shot_task_of_lm_eval(engine: TransformersEngine, pro
     assert task.higher_is_better()["acc"]
 
 
-def test_students_are_not_asked_for_likelihoods(engine: TransformersEngine) -> None:
+def test_students_are_not_asked_for_likelihoods(engine: LocalEngine) -> None:
     model = as_lm_eval_model(engine, Sampling(), lambda n: None)
     for method in (model.loglikelihood, model.loglikelihood_rolling):
         with pytest.raises(NotImplementedError, match="what they write"):

@@ -140,8 +140,8 @@ def refuses(raw: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
         ("exam.accuracy", 1.5, r"exam\.accuracy: "),
         ("exam.accuracy", float("nan"), r"exam\.accuracy: "),
         ("loot.whole_traces", float("inf"), r"loot\.whole_traces: "),
-        ("overlap.stolen.bleu", float("nan"), r"overlap\.stolen\.bleu: "),
-        ("overlap.floor_surrogate.bleu", "high", r"overlap\.floor_surrogate\.bleu: "),
+        ("overlap.words.stolen.bleu", float("nan"), r"overlap\.words\.stolen\.bleu: "),
+        ("overlap.words.floor_surrogate.bleu", "high", r"overlap\.words\.floor_surrogate\.bleu: "),
         ("volatile.seconds", float("nan"), r"volatile\.seconds: "),
         ("utility.refused", -0.1, r"utility\.refused: "),
         ("bill.queries", -1, r"bill\.queries: "),
@@ -191,7 +191,7 @@ def test_a_missing_field_is_named(raw: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_path_reads_as_a_sentence(record: Record) -> None:
-    assert str(record.path()) == "pocket/pocket-victim-1/none/answer_only/pocket-base/seed-0.json"
+    assert str(record.path()) == "pocket/pocket-victim-1/none/answer_only/24-queries/pocket-base/seed-0.json"
 
 
 NASTY = [
@@ -241,7 +241,7 @@ def test_no_record_is_written_outside_its_folder(raw: dict[str, Any], tmp_path: 
     record = Record.model_validate(changed(raw, field, text))
     path = write_record(tmp_path / "results", record)
     assert path.resolve().is_relative_to((tmp_path / "results").resolve())
-    assert len(record.path().parts) == 6
+    assert len(record.path().parts) == 7
     assert read_records(tmp_path) == [record]
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from heistbench.bench import Prompt, Verdict
-from heistbench.bench._engine import Sampling, engine_for
+from heistbench.bench._engine import Sampling, engine
 from heistbench.bench._examine import examine, judge
-from heistbench.bench._models import SHIPPED
+from heistbench.bench._models import SHIPPED, checkpoint
 from heistbench.bench._registry import registry
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,7 +25,7 @@ MODEL = SHIPPED / "pocket" / "surrogate"
 @pytest.fixture(scope="module")
 def ours() -> dict[str, tuple[str, float]]:
     """Verdict and score of each question by our own examination."""
-    found = examine(engine_for("pocket/surrogate"), TASK, TASK.problems("test", N), Sampling(max_new_tokens=64))
+    found = examine(engine(checkpoint("pocket/surrogate")), TASK, TASK.problems("test", N), Sampling(max_new_tokens=64))
     assert len({e.grade.verdict for e in found}) > 1  # so that agreement means something
     return {e.id: (e.grade.verdict.value, e.grade.score) for e in found}
 

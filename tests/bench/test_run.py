@@ -19,8 +19,10 @@ from filelock import FileLock
 
 from heistbench.bench import HeistError
 from heistbench.bench import _run as running
+from heistbench.bench._budget import NO_LIMIT
 from heistbench.bench._cell import cell_spec
 from heistbench.bench._errors import Busy
+from heistbench.bench._ledger import Ledger, ledgers
 from heistbench.bench._store import Store, read_lines
 from heistbench.bench._suite import Cell, cells, load_suite
 
@@ -40,6 +42,12 @@ def results(out: Path) -> dict[str, Any]:
 def artifacts(out: Path, kind: str) -> list[Path]:
     """The finished artifacts of a kind."""
     return [path.parent for path in (out / "store" / kind).glob("*/manifest.json")]
+
+
+def queries(out: Path) -> int:
+    """Rows of all ledgers: what victims were ever asked."""
+    store = Store(out / "store")
+    return sum(Ledger(store, json.loads((folder / "spec.json").read_text())).spent()[0] for folder in ledgers(store))
 
 
 def of(found: dict[str, Any], attack: str, defense: str = "none") -> Any:
@@ -79,13 +87,14 @@ def test_every_question_is_attacked_and_examined_once(tiny_run) -> None:
 def test_the_arms_are_what_they_should_be(tiny_run) -> None:
     found = results(tiny_run.out)
     assert of(found, "untrained")["loot"]["rows"] == 0
-    assert of(found, "untrained")["overlap"] is None
+    assert of(found, "untrained")["overlap"] == {}
     assert of(found, "true_trace")["loot"]["whole_traces"] == 1.0
-    assert of(found, "true_trace")["overlap"]["stolen"]["lcs_f"] == 1.0
+    assert of(found, "true_trace")["overlap"]["words"]["stolen"]["lcs_f"] == 1.0
+    assert of(found, "true_trace")["overlap"]["rep"]["stolen"]["rouge_l"] == 1.0
     assert of(found, "wrong_trace")["loot"]["whole_traces"] == 0.0
     assert of(found, "wrong_trace")["loot"]["right_answers"] == 1.0
     assert of(found, "answer_only")["loot"]["traces"] == 0
-    assert of(found, "answer_only")["overlap"]["stolen"]["lcs_f"] == 0.0
+    assert of(found, "answer_only")["overlap"]["words"]["stolen"]["lcs_f"] == 0.0
     assert of(found, "rep(shots=2)")["loot"]["whole_traces"] > 0.8
     assert of(found, "summary_answer")["loot"]["traces"] == 24
     assert of(found, "summary_answer", "redact_summary(level=all)")["loot"]["traces"] == 0
@@ -96,13 +105,23 @@ def test_the_arms_are_what_they_should_be(tiny_run) -> None:
 
 def test_overlap_stands_between_floor_and_ceiling(tiny_run) -> None:
     for record in results(tiny_run.out).values():
-        if scores := record["overlap"]:
-            assert (
-                scores["floor_other_question"]["lcs_f"]
-                < scores["floor_surrogate"]["lcs_f"]
-                < scores["ceiling_victim_again"]["lcs_f"]
-            )
+        for name, metric in (("words", "lcs_f"), ("rep", "rouge_l")) if record["overlap"] else ():
+            scores = record["overlap"][name]
+            other, surrogate = scores["floor_other_question"][metric], scores["floor_surrogate"][metric]
+            assert other < surrogate < scores["ceiling_victim_again"][metric]
             assert scores["n"] == 24
+
+
+def test_exposure_is_told_of_attacks_that_prompt_and_of_no_others(tiny_run) -> None:
+    for record in results(tiny_run.out).values():
+        assert (record["exposure"] is None) == (record["arm"]["attack"]["name"] != "rep")
+    exposed = of(results(tiny_run.out), "rep(shots=2)")["exposure"]
+    assert exposed["n"] == 24
+    assert exposed["struct"] == 1.0
+    # What it shows is what it thought, and it thinks under attack what it thinks when plainly asked.
+    assert exposed["all"]["r12"] > 0.95
+    assert exposed["all"]["r01"] > 0.8
+    assert exposed["all"] == exposed["struct_only"]
 
 
 def test_what_an_honest_user_gets(tiny_run) -> None:
@@ -133,7 +152,7 @@ def test_equal_loot_is_trained_on_once(tiny_run) -> None:
 def test_what_cells_share_is_computed_once(tiny_run) -> None:
     assert len(artifacts(tiny_run.out, "utility")) == 3  # a defense each
     # The victim is asked the queries plainly, by rep, and again for the ceiling, and the test questions by honest users.
-    assert len(artifacts(tiny_run.out, "replies")) == 4
+    assert queries(tiny_run.out) == 3 * 24 + 16
     assert len(artifacts(tiny_run.out, "record")) == 20
 
 
@@ -172,22 +191,21 @@ def test_a_new_defense_computes_its_own_cells_only(tiny_copy, heist: Callable) -
     assert "tiny: 9 cells, 2 to compute" in ended.out
     assert ended.err.count("done: ") == 2
     assert len(artifacts(tiny_copy.out, "record")) == 22
-    assert len(artifacts(tiny_copy.out, "replies")) == 4  # the victim has said it all before
+    assert queries(tiny_copy.out) == 3 * 24 + 16  # the victim has said it all before
     noised = of(results(tiny_copy.out), "answer_only", "noise_answers(rate=1.0)")
     assert noised["loot"]["right_answers"] == 0.0
     assert noised["utility"]["accuracy"] == 0.0
 
 
 def test_a_new_seed_is_a_new_theft_from_the_same_replies(tiny_copy, suite_file: Callable, heist: Callable) -> None:
-    kinds = ("collect", "inverter", "replies")
+    kinds, asked = ("collect", "inverter"), queries(tiny_copy.out)
     before = {kind: len(artifacts(tiny_copy.out, kind)) for kind in kinds}
     suite = suite_file(attacks=["answer_only", "trace_inversion"], controls=["untrained"], defenses=["none"])
     ended = heist("run", suite, "--out", tiny_copy.out, "--seeds", "0,1", "--jobs", 1)
     assert "6 cells, 3 to compute" in ended.out
     # Three thefts more, one inverter trained anew, and the victim was asked nothing again.
-    assert {kind: len(artifacts(tiny_copy.out, kind)) - before[kind] for kind in kinds} == {
-        "collect": 3, "inverter": 1, "replies": 0,
-    }  # fmt: skip
+    assert {kind: len(artifacts(tiny_copy.out, kind)) - before[kind] for kind in kinds} == {"collect": 3, "inverter": 1}
+    assert queries(tiny_copy.out) == asked
     found = results(tiny_copy.out).values()
 
     def records(attack: str) -> list[dict[str, Any]]:
@@ -430,7 +448,7 @@ def planned(tiny_run) -> running.Plan:
 def test_cells_that_must_wait_are_taken_up_again(planned: running.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: Counter[str] = Counter()
 
-    def run_cell(cell: Cell, store: Store, progress: object = None) -> str:
+    def run_cell(cell: Cell, store: Store, *others: object) -> str:
         tries[cell.attack] += 1
         if tries[cell.attack] < 3 and cell.attack != "untrained":
             raise Busy("elsewhere")
@@ -438,7 +456,7 @@ def test_cells_that_must_wait_are_taken_up_again(planned: running.Plan, tmp_path
 
     done: list[int] = []
     monkeypatch.setattr(running, "run_cell", run_cell)
-    records = running.run(planned, Store(tmp_path), 1, [], lambda *note: None, done.append)
+    records = running.run(planned, Store(tmp_path), 1, [], NO_LIMIT, lambda *note: None, done.append)
     assert records == [cell.attack for cell in planned.cells]
     assert sorted(done) == [0, 1, 2]
 
@@ -447,7 +465,7 @@ def test_a_run_that_waits_for_another_sleeps(planned: running.Plan, tmp_path: Pa
     slept: list[float] = []
     tries: Counter[str] = Counter()
 
-    def run_cell(cell: Cell, store: Store, progress: object = None) -> str:
+    def run_cell(cell: Cell, store: Store, *others: object) -> str:
         tries[cell.attack] += 1
         if not slept and tries[cell.attack] < 50:
             raise Busy("elsewhere")
@@ -455,7 +473,7 @@ def test_a_run_that_waits_for_another_sleeps(planned: running.Plan, tmp_path: Pa
 
     monkeypatch.setattr(running, "run_cell", run_cell)
     monkeypatch.setattr(running.time, "sleep", slept.append)
-    running.run(planned, Store(tmp_path), 1, [], lambda *note: None, lambda at: None)
+    running.run(planned, Store(tmp_path), 1, [], NO_LIMIT, lambda *note: None, lambda at: None)
     assert slept
     assert max(tries.values()) < 10
 
@@ -482,12 +500,12 @@ def test_a_cell_held_elsewhere_is_busy(tiny_copy) -> None:
 def test_a_cell_that_fails_is_named(
     planned: running.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
-    def run_cell(cell: Cell, store: Store, progress: object = None) -> str:
+    def run_cell(cell: Cell, store: Store, *others: object) -> str:
         raise error
 
     monkeypatch.setattr(running, "run_cell", run_cell)
     with pytest.raises(HeistError, match=f"cell {planned.cells[0].attack} x none, seed 0: {message}"):
-        running.run(planned, Store(tmp_path), 1, [], lambda *note: None, lambda at: None)
+        running.run(planned, Store(tmp_path), 1, [], NO_LIMIT, lambda *note: None, lambda at: None)
 
 
 # plans

@@ -3,14 +3,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
 
-from heistbench.bench import HeistError
-from heistbench.bench._registry import spec_of
-from heistbench.bench._suite import SUITES, Decoding, Victim, cells, defenses_of, load_suite
+from heistbench.bench import WRAPPERS, HeistError
+from heistbench.bench._registry import registry, spec_of
+from heistbench.bench._settings import Decoding, Prices, Suite, Victim
+from heistbench.bench._sft import Recipe
+from heistbench.bench._suite import SUITES, cells, defenses_of, load_suite, smoke
 
 SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))
 
@@ -33,9 +37,79 @@ def test_shipped_suites_load_and_name_cells(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SHIPPED if not name.startswith("openbook")])
 def test_shipped_suites_run_the_controls_they_need(name: str) -> None:
     suite = load_suite(name)
-    assert {"untrained", "surrogate_trace", "true_trace", "wrong_trace"} <= set(suite.controls)
+    needed = {"untrained", "surrogate_trace"}
+    needed |= set() if any(victim.remote for victim in suite.victims) else {"true_trace"}
+    needed |= {"wrong_trace"} if name.startswith(("pocket", "babi")) else {"gold_inversion", "shuffled_inversion"}
+    assert needed <= {registry.build("attack", control).info.name for control in suite.controls}
     assert suite.defenses[0] == "none"
     assert all(size >= 500 for size in suite.sizes.model_dump().values())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_suite_has_a_smoke_scale_of_small_models(name: str) -> None:
+    full, small = load_suite(name), smoke(load_suite(name))
+    kept = ("attacks", "controls", "description")
+    assert {field: getattr(small, field) for field in kept} == {field: getattr(full, field) for field in kept}
+    assert not full.smoke.keys() & {*kept, "name", "smoke"}
+    assert (small.name, small.smoke, small.engine, len(small.seeds)) == (f"{name}-smoke", {}, "transformers", 1)
+    assert all(reference.startswith(("pocket/", "scratch/", "recorded")) for reference in models(small))
+    assert len(cells(small)) <= len(cells(full))
+    with pytest.raises(HeistError, match=f"suite {name}-smoke has no smoke scale"):
+        smoke(small)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_models_of_shipped_suites_are_pinned(name: str) -> None:
+    for reference in models(load_suite(name)):
+        local = reference.startswith(("pocket/", "scratch/", "recorded", "inspect:"))
+        assert local or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", reference)
+
+
+def models(suite: Suite) -> set[str]:
+    """Every model a suite names."""
+    roles = [*suite.victims, *suite.students, suite.surrogate, suite.inverter, suite.compressor]
+    roles += [victim.compressor for victim in suite.victims]
+    return {role.model for role in roles if role}
+
+
+# the papers' suites
+
+
+@pytest.mark.parametrize("name", ["trace-inversion", "trace-inversion-api"])
+def test_trace_inversion_has_the_papers_hyperparameters(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.surrogate
+    assert suite.inverter
+    assert suite.compressor
+    sampled = Decoding(temperature=0.7, top_p=0.9, repetition_penalty=1.05, max_new_tokens=8192)
+    assert {suite.surrogate.decoding, suite.inverter.decoding, suite.compressor.decoding} == {sampled}
+    recipe = Recipe(epochs=3, learning_rate=1e-5, schedule="cosine", warmup=0.1, max_length=16384, batch_size=96)
+    assert [student.recipe for student in suite.students] == [recipe, recipe]
+    assert suite.inverter.recipe == replace(recipe, batch_size=24)
+    assert (suite.sizes.query, suite.sizes.surrogate, suite.budgets) == (10_000, 10_000, [0, 5000, 10_000])
+    assert suite.compressor.style == "sections"
+
+
+def test_the_api_suite_is_the_other_with_another_victim() -> None:
+    recorded, api = load_suite("trace-inversion"), load_suite("trace-inversion-api")
+    differ = {"name", "description", "victims", "controls", "signatures", "smoke"}
+    assert recorded.model_dump(exclude=differ) == api.model_dump(exclude=differ)
+    assert [control for control in recorded.controls if control != "true_trace"] == api.controls
+    assert api.victims[0].api.prices == Prices(input=0.75, output=4.5)
+
+
+def test_the_rep_suites_agree_and_their_shadow_is_no_victim() -> None:
+    leakage, students = load_suite("rep"), load_suite("rep-students")
+    for field in ("surrogate", "inverter", "compressor", "students", "exams", "defenses", "seeds", "controls", "signatures"):
+        assert getattr(leakage, field) == getattr(students, field)
+    assert students.victims == leakage.victims[:2]
+    assert leakage.surrogate
+    assert leakage.surrogate.model not in {victim.model for victim in leakage.victims}
+    assert leakage.students[0].recipe == Recipe(
+        epochs=5, batch_size=16, learning_rate=1e-5, schedule="cosine", warmup=0.05, weight_decay=1e-4, max_length=32768
+    )
+    wrappers = {cast(Any, registry.build("attack", spec)).wrapper for spec in leakage.attacks if re.match(r"rep(\(|$)", spec)}
+    assert wrappers == set(WRAPPERS)
 
 
 @pytest.mark.parametrize("name", ["openbook", "openbook-pocket"])
