@@ -7,10 +7,13 @@ replies to plain questions, an inverter a seed, one student for equal loot.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heistbench.bench._budget import Budget
 from heistbench.bench._costs import BUSY, GPU, PEAK, TYPICAL, WRITING
 from heistbench.bench._dry import Dry
+from heistbench.bench._errors import HeistError
 from heistbench.bench._preflight import sights
 from heistbench.bench._registry import spec_of
 from heistbench.bench._settings import Suite
@@ -54,10 +57,41 @@ def queries(found: Sequence[Cell]) -> dict[str, int]:
     return {label: sum(of_victim.values()) for label, of_victim in asked.items()}
 
 
-def dollars(found: Sequence[Cell]) -> dict[str, float]:
-    """What the replies of each victim with prices cost, by label, as an estimate; what the store holds is not taken off."""
-    priced = dict.fromkeys(cell.victim.label for cell in found if cell.victim.remote and cell.victim.api.prices)
-    return {label: sum(s.dollars for s in stages([c for c in found if c.victim.label == label])) for label in priced}
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What the replies of one victim take: queries at most; tokens, and dollars where prices are known, as estimates."""
+
+    queries: int
+    tokens: float
+    dollars: float | None
+
+
+def bills(found: Sequence[Cell]) -> dict[str, Bill]:
+    """The bill of each victim behind an API, by label; what the store holds already is not taken off."""
+    remote = [cell for cell in found if cell.victim.remote]
+    return {label: _bill([c for c in remote if c.victim.label == label], n) for label, n in queries(remote).items()}
+
+
+def foresee(found: Sequence[Cell], budget: Budget) -> list[str]:
+    """A line for each victim behind an API. Raises HeistError where the budget is too small for all of them."""
+    asked = bills(found)
+    total, dollars = sum(bill.queries for bill in asked.values()), sum(bill.dollars or 0 for bill in asked.values())
+    if budget.queries is not None and total > budget.queries:
+        raise HeistError(f"--budget-queries {budget.queries}: this run sends up to {total}; raise it, or lower the suite's sizes")
+    if budget.dollars is not None and dollars > budget.dollars:
+        raise HeistError(
+            f"--budget-usd {budget.dollars:g}: this run costs about ${dollars:,.2f}; raise it, or lower the suite's sizes"
+        )
+    return [
+        f"{label}: at most {bill.queries:,} queries, about {_short(bill.tokens)} tokens, "
+        + ("no prices given" if bill.dollars is None else f"about ${bill.dollars:,.2f}")
+        for label, bill in asked.items()
+    ]
+
+
+def _bill(found: Sequence[Cell], asked: int) -> Bill:
+    replies, priced = [stage for stage in stages(found) if stage.queries], found[0].victim.api.prices
+    return Bill(asked, sum(s.tokens for s in replies), sum(s.dollars for s in replies) if priced else None)
 
 
 def _prompts(cell: Cell) -> list[tuple[Hashable, int]]:
@@ -75,18 +109,22 @@ def _prompts(cell: Cell) -> list[tuple[Hashable, int]]:
 
 def outline_table(suite: Suite) -> Table:
     """The outline as a table, with a line of totals and what is assumed."""
+    from rich.box import SIMPLE
+    from rich.markup import escape
     from rich.table import Table
 
     found = outline(suite)
-    table = Table(title=f"{suite.name}: what it takes", caption=_assumed(), title_justify="left", caption_justify="left")
-    for column in ("stage", "model", "settings"):
-        table.add_column(column)
-    for column in ("rows", "tokens", "GPU-hours", "queries", "dollars"):
+    table = Table(
+        title=f"{suite.name}: what it takes", caption=_assumed(), title_justify="left", caption_justify="left", box=SIMPLE
+    )
+    table.add_column("stage, model, settings", overflow="fold")
+    for column in ("rows", "tokens", "GPU-h", "queries", "$"):
         table.add_column(column, justify="right", no_wrap=True)
     for stage in found:
-        table.add_row(stage.name, stage.model.partition("@")[0], stage.settings, *_figures([stage]))
+        model = escape(stage.model.partition("@")[0])
+        table.add_row(f"[bold]{stage.name}[/]\n{model}\n{escape(stage.settings)}", *_figures([stage]))
     table.add_section()
-    table.add_row("all", "", "", *_figures(found))
+    table.add_row("[bold]all[/]", *_figures(found))
     return table
 
 
@@ -96,11 +134,15 @@ def _figures(found: Sequence[Stage]) -> tuple[str, str, str, str, str]:
     known = sum(hour for hour in hours if hour is not None)
     return (
         f"{rows:,}",
-        next((f"{tokens / size:.1f} {unit}" for size, unit in UNITS if tokens >= size), f"{tokens:.0f}") if tokens else "",
+        _short(tokens) if tokens else "",
         f"{known:,.1f}" + ("+ ?" if None in hours else "") if known or None in hours else "",
         f"{queries:,}" if queries else "",
         f"{price:,.2f}" if price else "",
     )
+
+
+def _short(n: float) -> str:
+    return next((f"{n / size:.1f} {unit}" for size, unit in UNITS if n >= size), f"{n:.0f}")
 
 
 def _assumed() -> str:

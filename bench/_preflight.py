@@ -19,8 +19,6 @@ def check_cells(cells: Sequence[Cell]) -> None:
     for cell in {(c.victim, c.attack, c.defense, c.task): c for c in cells}.values():
         _check_sight(cell)
         _check_recorded(cell)
-    for signature in {name for cell in cells for name in cell.suite.signatures}:
-        score("a", "a", SIGNATURES[signature])  # one of them needs data that may be missing
 
 
 def check_apis(cells: Sequence[Cell], budget: Budget) -> None:
@@ -33,8 +31,10 @@ def check_apis(cells: Sequence[Cell], budget: Budget) -> None:
         check_api(victim.remote, victim.api)
 
 
-def check_recipes(cells: Sequence[Cell]) -> None:
-    """Raise HeistError for a recipe that this machine cannot train."""
+def check_machine(cells: Sequence[Cell]) -> None:
+    """Raise HeistError for a signature whose data is not here, and for a recipe that this machine cannot train."""
+    for signature in {name for cell in cells for name in cell.suite.signatures}:
+        score("a", "a", SIGNATURES[signature])
     for suite in {cell.suite.name: cell.suite for cell in cells}.values():
         trained = [suite.inverter, suite.surrogate, *suite.students]
         for recipe in {role.recipe for role in trained if role}:

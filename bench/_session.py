@@ -15,7 +15,7 @@ from heistbench.bench._data import as_pinned, use_folder
 from heistbench.bench._devices import default_jobs
 from heistbench.bench._errors import HeistError
 from heistbench.bench._plugins import Task
-from heistbench.bench._preflight import check_apis, check_cells, check_recipes
+from heistbench.bench._preflight import check_apis, check_cells, check_machine
 from heistbench.bench._record import Record, read_records, write_record
 from heistbench.bench._registry import registry
 from heistbench.bench._run import Note, Plan, plan, run
@@ -63,8 +63,9 @@ def run_suite(reference: str, options: Options) -> None:
     if options.dry_run:
         _outline(console, suite, store, jobs)
         return
-    check_recipes(cells(suite))
+    check_machine(cells(suite))
     check_apis(cells(suite), options.budget)
+    _foresee(console, suite, options.budget)
     planned = plan(cells(suite), store)
     _announce(console, suite, planned, jobs)
     _writable(options.out)
@@ -160,6 +161,15 @@ def _announce(console: Console, suite: Suite, planned: Plan, jobs: int) -> None:
             )
 
 
+def _foresee(console: Console, suite: Suite, budget: Budget) -> None:
+    """Say what victims behind an API will cost, and hold it against the budget."""
+    if any(victim.remote for victim in suite.victims):
+        from heistbench.bench._outline import foresee
+
+        for line in foresee(cells(suite), budget):
+            console.print(line, highlight=False, markup=False)
+
+
 def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
     """Say what would run, also where the data is not here yet: a dry run downloads nothing."""
     from heistbench.bench._outline import outline_table
@@ -168,8 +178,8 @@ def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         planned = plan(cells(suite), store)
-    except HeistError as error:
-        console.print(f"{len(cells(suite))} cells; {error}", highlight=False, markup=False, soft_wrap=True)
+    except HeistError:
+        console.print(f"{len(cells(suite))} cells; not all of their data is here yet: it is downloaded when they run")
         return
     _announce(console, suite, planned, jobs)
     for at, cell in enumerate(planned.cells):

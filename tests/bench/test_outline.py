@@ -13,13 +13,15 @@ from rich.console import Console
 from safetensors import safe_open
 
 from heistbench.bench import Prompt, Sight, read_shown
+from heistbench.bench._budget import Budget
 from heistbench.bench._costs import PEAK, REMOTE_TRACE, TYPICAL, WRITING, gpu_hours, lengths, parameters
 from heistbench.bench._demos import WRAPPERS, Demonstration, Wrapper, demonstration_prompt
 from heistbench.bench._dry import ANSWER, FEW, QUESTION, SUMMARY, TRACE, Lengths, made_up, many
 from heistbench.bench._elicit import tool_prompt
+from heistbench.bench._errors import HeistError
 from heistbench.bench._ledger import Ledger, ledgers
 from heistbench.bench._models import SHIPPED
-from heistbench.bench._outline import dollars, outline, outline_table, queries
+from heistbench.bench._outline import bills, foresee, outline, outline_table, queries
 from heistbench.bench._registry import load_plugin
 from heistbench.bench._settings import Suite
 from heistbench.bench._store import Store
@@ -64,9 +66,9 @@ def stage(found: list[Stage], name: str, model: str = "") -> Stage:
     return one
 
 
-def shown(suite: Suite) -> str:
-    """The table as a wide terminal shows it."""
-    console = Console(width=200, file=StringIO())
+def shown(suite: Suite, width: int = 200) -> str:
+    """The table as a terminal shows it."""
+    console = Console(width=width, file=StringIO())
     console.print(outline_table(suite))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
@@ -259,18 +261,33 @@ def test_dollars_are_those_of_the_replies(suite: Callable[..., Suite]) -> None:
     assert measured.trace < 50, "measured, since the questions are here"
     each = (measured.question * 1 + (measured.trace + measured.answer) * 10) / 1e6
     # Names behind marks take a few tokens.
-    assert 230 * each < dollars(found)["inspect:openai/some-model"] < 230 * (each + 300 / 1e6)
-    assert list(dollars(found)) == ["inspect:openai/some-model"]
-    assert dollars(cells(suite(victims=[{**REMOTE, "api": {}}]))) == {}
+    (bill,) = bills(found).values()
+    assert 230 * each < bill.dollars < 230 * (each + 300 / 1e6)
+    assert bill.queries == 230
+    assert 230 * (measured.question + measured.trace + measured.answer) < bill.tokens
+    assert list(bills(found)) == ["inspect:openai/some-model"]
+    assert bills(cells(suite(victims=[{**REMOTE, "api": {}}])))["inspect:openai/some-model"].dollars is None
+
+
+def test_a_budget_that_is_too_small_is_refused_with_what_the_run_takes(suite: Callable[..., Suite]) -> None:
+    found = cells(suite(victims=[REMOTE]))
+    (bill,) = bills(found).values()
+    (line,) = foresee(found, Budget(bill.queries, bill.dollars))
+    assert line.startswith(f"inspect:openai/some-model: at most {bill.queries} queries, about ")
+    with pytest.raises(HeistError, match=rf"--budget-queries {bill.queries - 1}: this run sends up to {bill.queries};"):
+        foresee(found, Budget(queries=bill.queries - 1))
+    with pytest.raises(HeistError, match=r"--budget-usd 0.0001: this run costs about \$"):
+        foresee(found, Budget(dollars=0.0001))
+    assert foresee(cells(suite(victims=[{"model": "pocket/victim-1"}])), Budget(0, 0.0)) == []
 
 
 @pytest.mark.usefixtures("bare_machine")
 def test_the_price_of_the_papers_victim_is_the_papers() -> None:
     found = cells(load_suite("trace-inversion-api"))
-    ((label, price),) = dollars(found).items()
+    ((label, bill),) = bills(found).items()
     assert label == "gpt-5.4-mini-2026-03-17"
     assert queries(found) == {label: 10_000 + 515}
-    assert price / 10_515 == pytest.approx(173.28 / 10_000, rel=0.03)
+    assert bill.dollars / 10_515 == pytest.approx(173.28 / 10_000, rel=0.03)
     assert TYPICAL.trace > REMOTE_TRACE
 
 
@@ -328,6 +345,7 @@ def test_the_table_says_all_there_is_to_say() -> None:
     ):
         assert told in text
     assert "@" not in text
+    assert "…" not in shown(load_suite("trace-inversion-api"), 80)
 
 
 def test_a_model_of_unknown_size_is_no_total(suite: Callable[..., Suite]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from heistbench.bench import HeistError
 from heistbench.bench._budget import NO_LIMIT, Budget
-from heistbench.bench._preflight import check_apis, check_cells, check_recipes, sights
+from heistbench.bench._preflight import check_apis, check_cells, check_machine, sights
 from heistbench.bench._suite import Cell, cells, load_suite
 
 REMOTE: dict[str, Any] = {"model": "inspect:openai-api/nowhere/some-model", "name": "far", "release": "1"}
@@ -98,5 +98,5 @@ def test_a_recipe_for_a_gpu_is_refused_without_one(cells_of: Callable, monkeypat
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     recipe = {"lora_rank": 4, "load_in_4bit": True}
     with pytest.raises(HeistError, match="GPU"):
-        check_recipes(cells_of(students=[{"model": "pocket/base", "recipe": recipe}]))
-    check_recipes(cells_of())
+        check_machine(cells_of(students=[{"model": "pocket/base", "recipe": recipe}]))
+    check_machine(cells_of())
