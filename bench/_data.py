@@ -52,7 +52,8 @@ class DataFile:
 
     def digest(self) -> str:
         """sha256 of the file as it is here."""
-        return digest(self.locate())
+        path = self.locate()
+        return _digest(path, path.stat().st_mtime_ns)
 
     def _download(self, path: Path) -> None:
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
@@ -107,6 +108,12 @@ def data_folder() -> Path:
 def as_pinned(digests: str) -> bool:
     """Whether all the files of a task's `data_digest` are what `tasks/data.sha256` lists."""
     return set(digests.split()) <= set(_checksums().values())
+
+
+@cache
+def _digest(path: Path, changed: int) -> str:
+    """Of a file that was last changed then: a large one is read once a process."""
+    return digest(path)
 
 
 @cache

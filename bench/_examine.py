@@ -64,22 +64,19 @@ def examine(
     sampling: Sampling,
     advance: Callable[[int], None] = lambda n: None,
 ) -> list[Examined]:
-    """Ask a student every problem through `lm_eval.simple_evaluate`; one verdict each, in order."""
-    from lm_eval import simple_evaluate
+    """Ask a student every problem through `lm_eval.evaluate`; one verdict each, in order."""
+    from lm_eval.evaluator import evaluate
     from lm_eval.tasks import TaskManager
 
     from heistbench.bench._lm_eval import as_lm_eval_model, as_lm_eval_task
 
     exam = as_lm_eval_task(task, problems, engine.render, sampling.max_new_tokens)
-    results = simple_evaluate(
-        model=as_lm_eval_model(engine, sampling, advance),
-        tasks=[exam],
-        task_manager=TaskManager(include_defaults=False),
+    # Not simple_evaluate: it asks pip and git about the machine each time, which takes longer than a small exam.
+    results = evaluate(
+        as_lm_eval_model(engine, sampling, advance),
+        TaskManager(include_defaults=False).load([exam]),
         bootstrap_iters=0,
         log_samples=True,
-        random_seed=None,
-        numpy_random_seed=None,
-        torch_random_seed=None,
     )
     assert results is not None
     samples = sorted(results["samples"][task.info.name], key=lambda sample: int(sample["doc_id"]))

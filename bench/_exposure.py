@@ -12,17 +12,20 @@ from heistbench.bench._wall import Kit
 POOL = 50
 """Questions that demonstrations are drawn from; the draws nest, so that three shots are two and one more."""
 
+LONGEST = 10_000
+"""Characters of a trace that is shown, so that four demonstrations fit a context of 32,768 tokens beside the reply."""
+
 
 def demonstrations(kit: Kit, shots: int, source: str = "") -> list[Demonstration]:
     """`shots` worked examples by the surrogate, the same for every query; where `source` names a task, of its questions.
 
-    Replies that it did not finish are not shown: where it finished few, there are fewer than `shots`.
+    Replies that it did not finish, and very long ones, are not shown: where few are left, there are fewer than `shots`.
     """
     pool = kit.questions_of(source, POOL) if source else kit.questions()
     drawn = kit.rng.sample(pool, min(POOL, len(pool)))
     replies = kit.surrogate([Prompt.of(q.text) for q in drawn], temperature=0.0)
-    finished = [(q, r) for q, r in zip(drawn, replies, strict=True) if r.text and r.stop == "stop"]
-    return [Demonstration(q.text, r.trace, r.text) for q, r in finished[:shots]]
+    told = [Demonstration(q.text, r.trace, r.text) for q, r in zip(drawn, replies, strict=True) if r.text and r.stop == "stop"]
+    return [demo for demo in told if len(demo.trace or "") <= LONGEST][:shots]
 
 
 def read_exposed(text: str, wrapper: Wrapper) -> tuple[str | None, str]:

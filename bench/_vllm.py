@@ -56,22 +56,26 @@ class VllmEngine(LocalEngine):
     def complete(
         self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
     ) -> list[Completion]:
-        """See `LocalEngine.complete`; `completed` is told after each batch.
+        """See `LocalEngine.complete`; `completed` is told after each batch. A prompt that fills the context has no reply.
 
-        Raises HeistError for a prompt that leaves no room for a reply, and for sampling that vLLM does not know.
+        Raises HeistError for sampling that vLLM does not know.
         """
         params = _params(sampling, [row_seed(sampling.seed, text, n) for text, n in zip(texts, repetitions, strict=True)])
         ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        llm, done = _load(self._source), list[Completion]()
+        llm, done = _load(self._source), dict[int, Completion]()
         room = llm.model_config.max_model_len
-        if (longest := max(map(len, ids), default=0)) >= room:
-            raise HeistError(f"{self._source.source}: a prompt of {longest} tokens leaves no room in its context of {room}")
-        for at in range(0, len(ids), BATCH):
-            prompts: list[Any] = [{"prompt_token_ids": row} for row in ids[at : at + BATCH]]
-            for output in llm.generate(prompts, params[at : at + BATCH], use_tqdm=False):
-                done.append(self._read(output))
-                completed(len(done) - 1, done[-1])
-        return done
+        fits = [at for at, row in enumerate(ids) if len(row) < room]
+        for at in sorted(set(range(len(ids))) - set(fits)):  # there is no room for a reply
+            done[at] = Completion("", "length", len(ids[at]), 0)
+            completed(at, done[at])
+        for start in range(0, len(fits), BATCH):
+            part = fits[start : start + BATCH]
+            prompts: list[Any] = [{"prompt_token_ids": ids[at]} for at in part]
+            outputs = llm.generate(prompts, [params[at] for at in part], use_tqdm=False)
+            for at, output in zip(part, outputs, strict=True):
+                done[at] = self._read(output)
+                completed(at, done[at])
+        return [done[at] for at in range(len(ids))]
 
     def _read(self, output: RequestOutput) -> Completion:
         reply = output.outputs[0]

@@ -75,6 +75,12 @@ def test_who_finishes_little_demonstrates_little() -> None:
     assert demonstrations(FakeKit(answers={f"own {i}": "" for i in range(200)}), 3) == []
 
 
+def test_a_trace_too_long_to_show_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(demonstrations(FakeKit(), 2)) == 2
+    monkeypatch.setattr("heistbench.bench._exposure.LONGEST", 0)
+    assert demonstrations(FakeKit(), 2) == []
+
+
 @pytest.mark.parametrize("own", [0, 1, 7])
 def test_few_questions_are_a_small_pool(own: int) -> None:
     assert len(demonstrations(FakeKit(own=own), 3)) == min(own, 3)

@@ -62,8 +62,14 @@ def test_what_vllm_cannot_do_is_said_before_it_is_asked(widen: Widen) -> None:
     engine = VllmEngine(checkpoint(widen("pocket/victim-1")))
     with pytest.raises(HeistError, match=r"^engine vllm: temperature .* 3"):
         engine.reply([Prompt.of("start 3")], Sampling(temperature=3.0))
-    with pytest.raises(HeistError, match=r"a prompt of \d+ tokens leaves no room in its context of 1024"):
-        engine.reply([Prompt.of("start 3"), Prompt.of("start 3 " * 600)], GREEDY)
+
+
+@real
+def test_a_prompt_that_fills_the_context_has_no_reply_and_the_others_have_theirs(widen: Widen) -> None:
+    engine = VllmEngine(checkpoint(widen("pocket/victim-1")))
+    long, short = engine.reply([Prompt.of("start 3 " * 600), Prompt.of("start 3 ; s1 star 4")], GREEDY)
+    assert (long.stop, long.text, long.trace) == ("length", "", None)
+    assert (short.stop, bool(short.trace)) == ("stop", True)
 
 
 @real
