@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
 
@@ -59,7 +59,7 @@ def answer(prompt: Prompt) -> Exposure:
 
 def asked_of(prompt: Prompt) -> str:
     """The question of an inversion prompt."""
-    return prompt.messages[-1].content.splitlines()[0].removeprefix("The problem is: ")
+    return prompt.messages[-1].content.splitlines()[-1].removeprefix("The problem is: ")
 
 
 @dataclass
@@ -438,13 +438,16 @@ def test_tool_elicitation_reads_the_arguments(steal: Steal, exposure: Exposure, 
 
 def test_what_rep_exposes_teaches_the_inverter(steal: Steal) -> None:
     def expose(prompt: Prompt) -> Exposure:
-        return exposing(prompt) if "Example" in prompt.text else answer(prompt)
+        if "Example" not in prompt.text:
+            return answer(prompt)
+        seen = exposing(prompt)
+        return replace(seen, summary="recap of that") if "reasoning_trace" in seen.text else seen
 
     desk = ScriptedDesk(expose=expose)
     rows = steal("rep_inversion(share=0.6)", desk)
     assert [shown_questions(prompt) != [] for prompt in desk.asked] == [True, True, True, False, False]
     with_recap, without = desk.trained
-    assert with_recap[-1] == (inversion_prompt("question 0", "answer 0", "compressed trace 0"), "trace 0")
+    assert with_recap[-1] == (inversion_prompt("question 0", "answer 0", "recap of that"), "trace 0")
     assert without[-1] == (inversion_prompt("question 0", "answer 0", None), "trace 0")
     assert [len(with_recap), len(without)] == [4, 5]  # beside the surrogate's own
     # Question 2 was answered without a trace, in a reply without a recap: it is inverted like all the rest.
