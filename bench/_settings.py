@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,8 +38,8 @@ class Decoding(Strict):
 
     def sampling(self, seed: int = 0, **changes: Any) -> Sampling:
         """As the engines take it. Greedy decoding has no use for a seed, and is the same for all of them."""
-        settings = Sampling(**{**self.model_dump(), "seed": seed, **changes})
-        return settings if settings.temperature else Sampling(**{**self.model_dump(), **changes, "seed": 0})
+        settings = replace(Sampling(**self.model_dump(), seed=seed), **changes)
+        return settings if settings.temperature else replace(settings, seed=0)
 
 
 class Compressor(Strict):
