@@ -5,6 +5,7 @@ from typing import Literal
 
 from heistbench.bench import (
     Attack,
+    Exposure,
     Kit,
     Question,
     Stolen,
@@ -35,6 +36,9 @@ class ReasoningExposure(Attack):
     def __post_init__(self) -> None:
         if self.shots < 0:
             raise ValueError(f"shots={self.shots} is less than none")
+
+    def reads(self, exposure: Exposure) -> str:
+        return read_exposed(exposure.text, self.wrapper)[0] or exposure.text
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         demos = demonstrations(kit, self.shots, self.source)

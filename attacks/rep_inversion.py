@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from heistbench.bench import (
     Attack,
+    Exposure,
     Kit,
     Prompt,
     Question,
@@ -40,6 +41,9 @@ class ExposureInversion(Attack):
     @property
     def needs(self) -> Sight:
         return "summary" if self.use_summary else "answer"
+
+    def reads(self, exposure: Exposure) -> str:
+        return read_exposed(exposure.text, self.wrapper)[0] or exposure.text
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         cut = round(self.share * len(questions))

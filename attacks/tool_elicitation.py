@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from heistbench.bench import Attack, Kit, Question, Stolen, Target, attack, tool_prompt
+from heistbench.bench import Attack, Exposure, Kit, Question, Stolen, Target, attack, tool_prompt
 
 
 @attack("tool_elicitation", version="1-A", paper="arXiv:2608.09867")
@@ -11,6 +11,9 @@ class ToolElicitation(Attack):
 
     One query a question: the answer is an argument too, so that no second turn is needed to get it.
     """
+
+    def reads(self, exposure: Exposure) -> str:
+        return exposure.arguments.get("thoughts") or exposure.text
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = target.ask([tool_prompt(q.text) for q in questions])

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from heistbench.bench import Attack, Kit, Prompt, Question, Sight, Stolen, Target, attack, inversion_prompt, split_reply
+from heistbench.bench import Attack, Kit, Prompt, Question, Sight, Stolen, Target, attack, inversion_prompt, rebuilt
 
 
 @attack("zero_shot_inversion", version="2-A", paper="arXiv:2603.07267", asks="questions")
 class ZeroShotInversion(Attack):
-    """The very prompts of trace inversion, to the model before training. One that thinks does the rebuilding in its thoughts."""
+    """The very prompts of trace inversion, to the model before training."""
 
     use_summary: bool = True
 
@@ -21,5 +21,4 @@ class ZeroShotInversion(Attack):
         texts = kit.inverter().generate(
             [inversion_prompt(q.text, e.text, e.summary if self.use_summary else None) for q, e in rows]
         )
-        said = map(split_reply, texts)
-        return [Stolen(q.id, q.text, s.trace or s.answer or None, e.text) for (q, e), s in zip(rows, said, strict=True)]
+        return [Stolen(q.id, q.text, rebuilt(text), e.text) for (q, e), text in zip(rows, texts, strict=True)]

@@ -7,7 +7,7 @@ from heistbench.bench._demos import WRAPPERS, Demonstration, Wrapper, demonstrat
 from heistbench.bench._elicit import DEEP_THINK, Request, request_prompt, tool_prompt, with_boundary
 from heistbench.bench._errors import BudgetExceeded, HeistError
 from heistbench.bench._exposure import demonstrations, final_text, read_exposed, same_answer
-from heistbench.bench._inversion import inversion_prompt, invert, own_rows
+from heistbench.bench._inversion import inversion_prompt, invert, own_rows, rebuilt
 from heistbench.bench._mathgrade import MathTask, grade_math, grade_math_all
 from heistbench.bench._mathtext import boxed_answer
 from heistbench.bench._nouns import (
@@ -101,6 +101,7 @@ __all__ = [
     "read_shown",
     "read_trace",
     "readings",
+    "rebuilt",
     "render_call",
     "render_reply",
     "request_prompt",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heistbench.bench._nouns import Exposure, Prompt, Question, Reply, Stolen
+from heistbench.bench._text import split_reply
 from heistbench.bench._wall import Kit
 
 _WITH_SUMMARY = (
@@ -60,9 +61,15 @@ def invert(
                 if e.summary or not with_summary
             ]
             prompts = [inversion_prompt(q.text, e.text, e.summary if with_summary else None) for q, e in part]
-            traces = kit.fine_tune(examples).generate(prompts)
-            stolen.update({q.id: Stolen(q.id, q.text, t.strip(), e.text) for (q, e), t in zip(part, traces, strict=True)})
+            texts = kit.fine_tune(examples).generate(prompts)
+            stolen.update({q.id: Stolen(q.id, q.text, rebuilt(t), e.text) for (q, e), t in zip(part, texts, strict=True)})
     return [stolen[q.id] for q, _ in rows]
+
+
+def rebuilt(text: str) -> str | None:
+    """The trace an inverter wrote. One that thinks does the rebuilding in its thoughts; what follows them is an answer."""
+    said = split_reply(text)
+    return said.trace or said.answer or None
 
 
 def own_rows(kit: Kit) -> list[Stolen]:

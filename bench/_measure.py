@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from heistbench.bench._nouns import Prompt, Reply
+from heistbench.bench._nouns import Exposure, Prompt, Reply
 from heistbench.bench._overlap import SIGNATURES, Signature, mean, score
 from heistbench.bench._papers_overlap import drift
 from heistbench.bench._stages import Theft
@@ -99,15 +99,14 @@ def _compare(world: World, signature: Signature, reference: Sequence[str], candi
 
 def _exposure(world: World, theft: Theft) -> dict[str, Any]:
     questions, sealed = [p.question for p in world.attacked], theft.sealed
-    read = {row.id: row.trace for row in theft.rows}
+    attack = world.cell.build_attack()
     rows: list[dict[str, float]] = []
     whole: list[dict[str, float]] = []
     for at, (question, hidden) in enumerate(zip(questions, _benign(world), strict=True)):
         asked = next((s for s in [*sealed[at : at + 1], *sealed] if question.text in _last(s)), None)
         if asked is None or asked["reply"]["stop"] == "error" or _last(asked) == question.text:
             continue  # lost, or asked as it is
-        # What the attack read as the trace; where it found none, all that is visible.
-        trace, shown = asked["reply"]["trace"] or "", read.get(question.id) or asked["exposure"]["text"]
+        trace, shown = asked["reply"]["trace"] or "", attack.reads(Exposure(**asked["exposure"]))
         rows.append(drift(hidden, trace, shown))
         if trace and shown and asked["reply"]["stop"] == "stop":
             whole.append(rows[-1])

@@ -58,6 +58,10 @@ class Attack(Plugin):
         """What the victim has to show for this attack to be itself. Default: answers."""
         return "answer"
 
+    def reads(self, exposure: Exposure) -> str:
+        """What of one exposure this attack takes for the trace. Default: all that is visible."""
+        return exposure.text
+
     @abstractmethod
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> Sequence[Stolen]:
         """Return the rows the student is trained on, at most one a question; the harness writes the bill.

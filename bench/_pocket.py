@@ -98,7 +98,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
 
 def _words(world: World) -> set[str]:
     """The words of all that is ever asked or said in this world: all pupils share one vocabulary."""
-    words = {"#", *map(str, range(10))}
+    words = {"#", "<tools>", *map(str, range(10))}
     for summary in (None, "-"):
         words.update(inversion_prompt("", "", summary).text.split())
     for pupil in ("victim-1", "compressor"):

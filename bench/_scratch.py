@@ -45,7 +45,7 @@ def word_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    known = sorted({*words, "<tools>", "<system>", "<user>", "<assistant>", OPEN, CLOSE})
+    known = sorted({*words, "<system>", "<user>", "<assistant>", OPEN, CLOSE})
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *known])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

@@ -244,10 +244,11 @@ def test_zero_shot_inversion_may_leave_the_summary(steal: Steal, desk: ScriptedD
         ("", None),
     ],
 )
-def test_zero_shot_inversion_takes_the_thoughts_or_else_the_reply(steal: Steal, said: str, trace: str | None) -> None:
+@pytest.mark.parametrize("name", ["zero_shot_inversion", "trace_inversion"])
+def test_inversion_takes_the_thoughts_or_else_the_reply(steal: Steal, name: str, said: str, trace: str | None) -> None:
     desk = ScriptedDesk()
     desk.generate = lambda model, prompts: [said] * len(prompts)
-    assert {r.trace for r in steal("zero_shot_inversion", desk)} == {trace}
+    assert {r.trace for r in steal(name, desk)} == {trace}
 
 
 def test_trace_inversion_trains_one_inverter_with_summaries_and_one_without(steal: Steal, desk: ScriptedDesk) -> None:
@@ -527,3 +528,25 @@ def test_shuffled_inversion_trains_the_very_inverters_of_trace_inversion(steal: 
     for desk, name in zip(desks, ("shuffled_inversion", "trace_inversion"), strict=True):
         steal(name, desk)
     assert desks[0].trained == desks[1].trained
+
+
+# what each takes for the trace
+
+SHOWN = show("3 is 3", "7", "bash")
+
+
+@pytest.mark.parametrize(
+    ("name", "exposure", "trace"),
+    [
+        ("rep", Exposure(SHOWN), "3 is 3"),
+        ("rep(keep=clean)", Exposure(SHOWN), "3 is 3"),
+        ("rep", Exposure("7"), "7"),
+        ("rep(wrapper=labels)", Exposure(SHOWN), SHOWN),
+        ("rep_inversion", Exposure(SHOWN), "3 is 3"),
+        ("rep_request", Exposure("First 3. Then 7."), "First 3. Then 7."),
+        ("tool_elicitation", Exposure("", arguments={"thoughts": "3 is 3"}), "3 is 3"),
+        ("tool_elicitation", Exposure("7"), "7"),
+    ],
+)
+def test_what_an_attack_reads_as_the_trace_whatever_it_keeps(name: str, exposure: Exposure, trace: str) -> None:
+    assert registry.build("attack", name).reads(exposure) == trace
