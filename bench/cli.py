@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from heistbench.bench._board_verbs import Json, board_app
 from heistbench.bench._errors import HeistError
 from heistbench.bench._quiet import one_thread
 
@@ -19,13 +20,11 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-board_app = App(name="leaderboard", help="Read boards from result files.")
 pocket_app = App(name="pocket", help="The shipped model organisms.")
 app.command(board_app)
 app.command(pocket_app)
 
 Plugins = Annotated[list[Path] | None, Parameter(name="--plugin", help="A Python file with attacks, defenses or tasks.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
 @app.command
@@ -119,14 +118,6 @@ def doctor(*, json: Json = False) -> None:
     _print([check.as_dict() for check in checks] if json else report_table(checks))
     if not all(check.ok for check in checks):
         sys.exit(1)
-
-
-@board_app.command
-def show(folder: Path | None = None, *, json: Json = False) -> None:
-    """Show the board of a folder of result files; without one, the published results."""
-    from heistbench.bench._session import show_board
-
-    show_board(folder, json)
 
 
 @pocket_app.command
