@@ -12,6 +12,7 @@ from typing import Any
 from heistbench.bench._budget import NO_LIMIT, Budget
 from heistbench.bench._data import as_pinned
 from heistbench.bench._desk import Progress, quietly
+from heistbench.bench._examples import pick_examples
 from heistbench.bench._measure import measure_exposure, measure_overlap
 from heistbench.bench._models import Checkpoint, checkpoint
 from heistbench.bench._plugins import Defense, Plugin
@@ -21,6 +22,7 @@ from heistbench.bench._record import (
     Bill,
     DefenseId,
     Exam,
+    Example,
     Exposure,
     LootFacts,
     OverlapScores,
@@ -92,6 +94,7 @@ def _compute(world: World, progress: Progress) -> dict[str, Any]:
         loot=LootFacts(**loot_facts(world, theft)),
         overlap={name: OverlapScores(**scores) for name, scores in (measure_overlap(world, theft) or {}).items()},
         exposure=Exposure(**exposed) if (exposed := measure_exposure(world, theft)) else None,
+        examples=[Example(**example) for example in pick_examples(world, theft)],
         utility=Utility(**measure_utility(world)),
         bill=Bill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
         provenance=_provenance(world, theft, student),

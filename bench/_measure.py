@@ -7,13 +7,13 @@ victim's trace, nothing is measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from heistbench.bench._nouns import Exposure, Prompt, Reply
-from heistbench.bench._overlap import SIGNATURES, Signature, mean, score
+from heistbench.bench._overlap import SIGNATURES, Signature, headline, mean, score
 from heistbench.bench._papers_overlap import drift
-from heistbench.bench._stages import Theft
+from heistbench.bench._stages import Theft, last_message
 from heistbench.bench._store import hash_of, write_json
 from heistbench.bench._world import World, read_json
 
@@ -58,26 +58,39 @@ def _by_signature(world: World, theft: Theft, signature: Signature) -> dict[str,
         {**spec, "surrogate": world.surrogate_spec},
         lambda path: write_json(path / "floors.json", _floors(world, signature)),
     )
-    stolen = world.store.once(
-        "overlap",
-        {**spec, "loot": hash_of(theft.rows), "lost": theft.lost},
-        lambda path: write_json(path / "overlap.json", _stolen(world, theft, signature)),
-    )
-    found = {"stolen": read_json(stolen / "overlap.json"), **read_json(floors / "floors.json")}
-    return {"signature": str(signature), "n": len(ids), **found}
+    stolen = _stolen(world, theft, signature)
+    # What an outage swallowed has scored 0; it leaves both parts of the mean.
+    share = len(ids) / max(1, len(ids) - theft.lost)
+    means = {metric: round(value * share, 6) for metric, value in stolen["mean"].items()}
+    return {"signature": str(signature), "n": len(ids), "stolen": means, **read_json(floors / "floors.json")}
 
 
-def _stolen(world: World, theft: Theft, signature: Signature) -> dict[str, float]:
-    stolen = {row.id: row.trace or "" for row in theft.rows}
-    found = _compare(world, signature, _benign(world), [stolen.get(p.question.id, "") for p in world.attacked])
-    # What an outage swallowed has scored 0 above; it leaves both parts of the mean.
-    share = len(world.attacked) / max(1, len(world.attacked) - theft.lost)
-    return {metric: round(value * share, 6) for metric, value in found.items()}
+def _stolen(world: World, theft: Theft, signature: Signature) -> dict[str, Any]:
+    """Overlap of the loot with the hidden traces: the `mean` of each metric, and the headline metric of `each` question."""
+    ids, rows = [p.question.id for p in world.attacked], {row.id: row.trace or "" for row in theft.rows}
+    stolen = [rows.get(i, "") for i in ids]
+    spec = {
+        "victim": world.victim.identity,
+        "questions": hash_of(ids),
+        "task": world.task_identity,
+        "signature": str(signature),
+        "stolen": hash_of(stolen),
+    }
+
+    def build(path: Path) -> None:
+        mean, each = _compare(world, signature, benign_traces(world), stolen)
+        write_json(path / "overlap.json", {"mean": mean, "each": dict(zip(ids, each, strict=True))})
+
+    found: dict[str, Any] = read_json(world.store.once("overlap", spec, build) / "overlap.json")
+    return found
 
 
 def _floors(world: World, signature: Signature) -> dict[str, Any]:
-    reference, prompts = _benign(world), _prompts(world)
-    compare = partial(_compare, world, signature, reference)
+    reference, prompts = benign_traces(world), _prompts(world)
+
+    def compare(candidates: Sequence[str]) -> dict[str, float]:
+        return _compare(world, signature, reference, candidates)[0]
+
     surrogate = {}
     if world.suite.surrogate:
         greedy = world.suite.surrogate.decoding.sampling(temperature=0.0)
@@ -89,22 +102,24 @@ def _floors(world: World, signature: Signature) -> dict[str, Any]:
     }
 
 
-def _compare(world: World, signature: Signature, reference: Sequence[str], candidates: Sequence[str]) -> dict[str, float]:
+def _compare(
+    world: World, signature: Signature, reference: Sequence[str], candidates: Sequence[str]
+) -> tuple[dict[str, float], list[float]]:
+    """The mean of each metric, and the headline metric a pair."""
     values = world.task.values
     scores = [score(r, c, signature, values) for r, c in zip(reference, candidates, strict=True)]
     found = {metric: round(value, 6) for metric, value in mean(scores).items()}
     agree = [bool(values(c)) and values(c)[-1:] == values(r)[-1:] for r, c in zip(reference, candidates, strict=True)]
-    return {**found, "answer_agreement": round(sum(agree) / len(agree), 6)}
+    top = headline(found)
+    return {**found, "answer_agreement": round(sum(agree) / len(agree), 6)}, [round(s[top], 6) for s in scores]
 
 
 def _exposure(world: World, theft: Theft) -> dict[str, Any]:
-    questions, sealed = [p.question for p in world.attacked], theft.sealed
-    attack = world.cell.build_attack()
+    questions, attack = [p.question for p in world.attacked], world.cell.build_attack()
     rows: list[dict[str, float]] = []
     whole: list[dict[str, float]] = []
-    for at, (question, hidden) in enumerate(zip(questions, _benign(world), strict=True)):
-        asked = next((s for s in [*sealed[at : at + 1], *sealed] if question.text in _last(s)), None)
-        if asked is None or asked["reply"]["stop"] == "error" or _last(asked) == question.text:
+    for question, hidden, asked in zip(questions, benign_traces(world), theft.asked(questions), strict=True):
+        if asked is None or asked["reply"]["stop"] == "error" or last_message(asked) == question.text:
             continue  # lost, or asked as it is
         trace, shown = asked["reply"]["trace"] or "", attack.reads(Exposure(**asked["exposure"]))
         rows.append(drift(hidden, trace, shown))
@@ -119,15 +134,20 @@ def _exposure(world: World, theft: Theft) -> dict[str, Any]:
     }
 
 
-def _last(sealed: dict[str, Any]) -> str:
-    return str(sealed["prompt"]["messages"][-1]["content"])
-
-
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: round(sum(row[name] for row in rows) / len(rows), 6) for name in rows[0]} if rows else {}
 
 
-def _benign(world: World) -> list[str]:
+def each_overlap(world: World, theft: Theft) -> dict[str, float]:
+    """The headline metric of the suite's first signature by question; none where `measure_overlap` measures nothing."""
+    if not theft.rows or not world.attacked or not world.sees_traces:
+        return {}
+    each: dict[str, float] = _stolen(world, theft, SIGNATURES[world.suite.signatures[0]])["each"]
+    return each
+
+
+def benign_traces(world: World) -> list[str]:
+    """The hidden traces of the victim when it is asked the attacked questions plainly, empty where it had none."""
     return _traces(world.victim.reply([(prompt, 0) for prompt in _prompts(world)]))
 
 

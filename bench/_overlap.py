@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from heistbench.bench._similarity import bleu, lcs_f, ngram_f, set_f
 Scores = dict[str, float]
 Values = Callable[[str], Sequence[str]]
 _WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
+_HEADLINES = ("lcs_f", "rouge_l")
 _NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
 
 
@@ -59,6 +60,12 @@ def score(reference: str, candidate: str, signature: Signature, values: Values =
 def mean(scores: Sequence[Mapping[str, float]]) -> Scores:
     """The mean of each metric over pairs; of no pairs, none."""
     return {metric: sum(s[metric] for s in scores) / len(scores) for metric in scores[0]} if scores else {}
+
+
+def headline(metrics: Iterable[str]) -> str:
+    """The metric that stands for a signature where there is room for one; empty where it has none."""
+    names = list(metrics)
+    return next((name for name in (*_HEADLINES, *names) if name in names), "")
 
 
 def _compare(tokenize: Callable[[str], list[str]], reference: str, candidate: str, values: Values) -> Scores:

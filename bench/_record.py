@@ -186,6 +186,22 @@ class Utility(Strict):
     summary_values_kept: Share
 
 
+class Example(Strict):
+    """One row of the loot beside what it was made of, for people to read; long texts are cut short.
+
+    `exposed` is what left the API, `stolen` the trace that the attack made of it, `hidden` the victim's own, `score` their
+    overlap by the headline metric of the suite's first signature.
+    """
+
+    id: str
+    question: str
+    exposed: str
+    stolen: str | None
+    answer: str
+    hidden: str | None
+    score: float | None
+
+
 class Bill(Strict):
     """What the theft cost."""
 
@@ -227,14 +243,15 @@ class Volatile(Strict):
 
 
 class Record(Strict):
-    """One cell's result."""
+    """One cell's result. `examples` are the most telling rows of the loot, then the least telling."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     arm: Arm
     exam: Exam
     loot: LootFacts
     overlap: dict[str, OverlapScores]
     exposure: Exposure | None
+    examples: list[Example]
     utility: Utility
     bill: Bill
     provenance: Provenance

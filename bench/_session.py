@@ -84,8 +84,7 @@ def customised(suite: Suite, options: Options) -> Suite:
     if options.task:
         changes["tasks"] = options.task
     if options.victim:
-        decoding = suite.victims[0].decoding
-        changes["victims"] = [Victim(model=model, decoding=decoding).model_dump() for model in options.victim]
+        changes["victims"] = [_victim(suite, name).model_dump() for name in options.victim]
     if options.surrogate and suite.surrogate:
         changes["surrogate"] = {**suite.surrogate.model_dump(), "model": options.surrogate}
     if options.seeds:
@@ -94,6 +93,12 @@ def customised(suite: Suite, options: Options) -> Suite:
         except ValueError:
             raise HeistError(f"--seeds {options.seeds!r}: expected whole numbers such as 0,1,2") from None
     return changed(suite, changes)
+
+
+def _victim(suite: Suite, name: str) -> Victim:
+    """The suite's victim of this label or model; else a new one under the decoding of the first."""
+    known = (victim for victim in suite.victims if name in (victim.label, victim.model))
+    return next(known, Victim(model=name, decoding=suite.victims[0].decoding))
 
 
 def show_board(folder: Path | None, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from heistbench.bench._engine import engine
 from heistbench.bench._errors import HeistError
 from heistbench.bench._examine import Examined, examine
 from heistbench.bench._models import Checkpoint
-from heistbench.bench._nouns import Bill, Problem, Prompt, Stolen, Verdict
+from heistbench.bench._nouns import Bill, Problem, Prompt, Question, Stolen, Verdict
 from heistbench.bench._overlap import SIGNATURES, score
 from heistbench.bench._plugins import Task
 from heistbench.bench._registry import identity
@@ -47,10 +47,26 @@ class Theft:
         """Every query: `prompt`, the whole `reply`, the `exposure`."""
         return read_lines(self.folder / "sealed.jsonl")
 
+    def asked(self, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
+        """The sealed query about each question, in their order; None where there was none."""
+        sealed = self.sealed
+        texts = [last_message(query) for query in sealed]
+        found: list[dict[str, Any] | None] = []
+        for at, question in enumerate(questions):
+            # Most attacks ask in order: look at the same place first.
+            places = (i for i in (*range(at, min(at + 1, len(texts))), *range(len(texts))) if question.text in texts[i])
+            found.append(sealed[place] if (place := next(places, None)) is not None else None)
+        return found
+
     @property
     def digest(self) -> str:
         """sha256 of what the student sees of the loot."""
         return hash_of([(row.question, row.trace, row.answer) for row in self.rows])
+
+
+def last_message(query: dict[str, Any]) -> str:
+    """What a sealed query ends with: the question, and what the attack put around it."""
+    return str(query["prompt"]["messages"][-1]["content"])
 
 
 def collect(world: World, progress: Progress = quietly) -> Theft:

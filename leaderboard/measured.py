@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from heistbench.bench import _overlap
 from heistbench.leaderboard.cells import Cell, Exposed, means
 from heistbench.leaderboard.panel import Panel, present
 from heistbench.leaderboard.traces import Traces
@@ -12,8 +13,6 @@ Scores = Mapping[str, float]
 """Values by the names of their metrics."""
 HOUSE = "words"
 """The signature of the house: where a suite has it, it stands first."""
-HEADLINES = ("lcs_f", "rouge_l")
-"""The metrics that stand for a signature where there is room for one."""
 
 DRIFT = ("r02", "r01", "r12")
 """The overlaps of exposure: the benign hidden trace (0), the hidden trace under attack (1), the visible text (2)."""
@@ -66,8 +65,7 @@ def metrics(panel: Panel, signature: str) -> list[str]:
 
 def headline(panel: Panel, signature: str) -> str:
     """The metric that stands for a signature."""
-    found = metrics(panel, signature)
-    return next((metric for metric in (*HEADLINES, *found) if metric in found), "")
+    return _overlap.headline(metrics(panel, signature))
 
 
 def bounds(panel: Panel, signature: str) -> list[tuple[str, Scores]]:

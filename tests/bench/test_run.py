@@ -124,6 +124,21 @@ def test_exposure_is_told_of_attacks_that_prompt_and_of_no_others(tiny_run) -> N
     assert exposed["all"] == exposed["struct_only"]
 
 
+def test_examples_stand_beside_what_they_were_made_of_best_first(tiny_run) -> None:
+    found = results(tiny_run.out)
+    for record in found.values():
+        scores = [example["score"] for example in record["examples"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == min(10, record["loot"]["rows"])
+    for example in of(found, "true_trace")["examples"]:
+        assert (example["stolen"], example["score"]) == (example["hidden"], 1.0)
+    exposed, summarised = of(found, "rep(shots=2)")["examples"][0], of(found, "summary_answer")["examples"][0]
+    assert exposed["stolen"] in exposed["exposed"]
+    assert summarised["exposed"] == f"summary: {summarised['stolen']}\n{summarised['answer']}"
+    assert all(e["exposed"] == "" for e in of(found, "surrogate_trace")["examples"]), "nobody asked the victim"
+    assert {e["stolen"] for e in of(found, "answer_only")["examples"]} == {None}
+
+
 def test_what_an_honest_user_gets(tiny_run) -> None:
     found = results(tiny_run.out)
     plain, hidden, noised = (

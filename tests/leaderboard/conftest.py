@@ -64,6 +64,14 @@ def overlap_by(signature: str, *metrics: str, **values: float) -> dict[str, Any]
     return {"signature": f"{signature}|empty:0|v:1", "n": 200, **scores}
 
 
+def example(name: str, score: float | None) -> dict[str, Any]:
+    """A row of loot beside what it was made of."""
+    return {
+        "id": name, "question": f"What is {name}?", "exposed": f"It is {name}.", "stolen": f"I think {name}.", "answer": name,
+        "hidden": f"I thought of {name}.", "score": score,
+    }  # fmt: skip
+
+
 def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> dict[str, Any]:
     right, n = sum(v is Verdict.RIGHT for v in verdicts.values()), len(verdicts)
     return {
@@ -84,6 +92,7 @@ def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> 
         },
         "overlap": {"words": overlap_by("words", "lcs_f", "length_ratio", "answer_agreement")},
         "exposure": None,
+        "examples": [example("q0", 1.0), example("q1", 0.25)],
         "utility": {"n": n, "lost": 0, "accuracy": 0.97, "refused": 0.01, "summary_shown": 1.0, "summary_values_kept": 0.5},
         "bill": {
             "queries": 200, "prompt_tokens": 4000, "completion_tokens": 12345, "attacker_tokens_generated": 9000,
