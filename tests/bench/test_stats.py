@@ -10,6 +10,8 @@ from scipy import stats
 
 from heistbench.bench._stats import Interval, arm_interval, holm, paired_difference, sign_flip_p, wilson
 
+RESULTS = st.tuples(st.integers(1, 4), st.integers(1, 60), st.floats(0, 1), st.integers(0, 2**32))
+"""Seeds, questions, accuracy and a seed for chance: an arm's results."""
 P_VALUES = st.lists(st.floats(0, 1), max_size=12)
 
 
@@ -30,6 +32,28 @@ def test_wilson_equals_the_closed_form(share: tuple[int, int]) -> None:
     centre, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     found = wilson(right, n)
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-9)
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_equals_scipy_and_statsmodels(share: tuple[int, int]) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    found, scipys = wilson(*share), stats.binomtest(*share).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((scipys.low, scipys.high), abs=1e-9)
+    assert (found.low, found.high) == pytest.approx(proportion_confint(*share, method="wilson"), abs=1e-9)
+
+
+@given(RESULTS)
+def test_an_interval_holds_its_mean_and_stays_within_the_possible(shape: tuple[int, int, float, int]) -> None:
+    seeds, n, accuracy, seed = shape
+    rng = np.random.default_rng(seed)
+    results, others = (rng.random((seeds, n)) < accuracy).astype(float), (rng.random((2, n)) < accuracy).astype(float)
+    alone, apart = arm_interval(results), paired_difference(results, others)
+    assert 0 <= alone.low <= results.mean() + 1e-9
+    assert results.mean() - 1e-9 <= alone.high <= 1
+    assert -1 <= apart.interval.low <= apart.mean <= apart.interval.high <= 1
+    assert 0 <= apart.p <= 1
+    assert 0 < apart.detectable <= 1
 
 
 def test_wilson_of_nothing_says_nothing() -> None:
@@ -63,6 +87,40 @@ def test_with_one_seed_p_is_scipys_binomial_test(gained: int, lost: int) -> None
     new, base = arm([1] * gained + [0] * lost + [1]), arm([0] * gained + [1] * lost + [1])
     expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     assert sign_flip_p(new, base) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_with_one_seed_p_is_statsmodels_exact_mcnemar(gained: int, lost: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    new, base = arm([1] * gained + [0] * lost + [1]), arm([0] * gained + [1] * lost + [1])
+    referee = mcnemar([[1, gained], [lost, 0]], exact=True)
+    assert sign_flip_p(new, base) == pytest.approx(min(1.0, referee.pvalue), rel=1e-9)
+
+
+def test_without_spread_over_seeds_the_interval_is_a_paired_t_test_with_one_discordant_pair_more() -> None:
+    rng = np.random.default_rng(3)
+    new, base = rng.integers(0, 2, (1, 400)).astype(float), rng.integers(0, 2, (1, 400)).astype(float)
+    found = paired_difference(new, base).interval
+    referee = stats.ttest_rel(new[0], base[0]).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((referee.low, referee.high), abs=3e-4)
+    assert found.low < referee.low
+    assert found.high > referee.high
+
+
+def test_of_questions_all_alike_the_interval_is_welchs_over_seeds() -> None:
+    # Every question is as every other, so that all spread is over seeds; the one pair more tells little in so many questions.
+    new, base = (np.repeat(np.array([levels]).T, 10_000, axis=1) for levels in ([0.2, 0.4, 0.9], [0.1, 0.3, 0.2, 0.6]))
+    found = paired_difference(new, base).interval
+    referee = stats.ttest_ind(new[:, 0], base[:, 0], equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((referee.low, referee.high), abs=1e-5)
+
+
+def test_the_detectable_difference_is_found_four_times_in_five() -> None:
+    rng, difficulty = np.random.default_rng(11), np.linspace(0.3, 0.7, 200)
+    planned = np.mean([paired_difference(*(simulated(rng, 1, difficulty) for _ in "ab")).detectable for _ in range(20)])
+    pairs = [(simulated(rng, 1, difficulty + planned / 2), simulated(rng, 1, difficulty - planned / 2)) for _ in range(300)]
+    assert 0.72 < np.mean([paired_difference(*pair).interval.low > 0 for pair in pairs]) < 0.88
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
@@ -103,7 +161,7 @@ def test_pairing_narrows_the_interval_of_arms_that_agree_on_most_questions() -> 
     assert paired.high - paired.low < 0.5 * (shuffled.high - shuffled.low)
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.03, 0.08])
+@pytest.mark.parametrize("spread", [0.0, 0.03, 0.15])
 def test_interval_covers_the_true_difference_about_as_often_as_it_says(spread: float) -> None:
     rng, difficulty = np.random.default_rng(5), np.linspace(0.3, 0.7, 80)
     hits = 0
@@ -112,6 +170,13 @@ def test_interval_covers_the_true_difference_about_as_often_as_it_says(spread: f
         interval = paired_difference(new, base).interval
         hits += interval.low <= 0.1 <= interval.high
     assert hits / 200 >= 0.92
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.15])
+def test_other_seeds_of_the_same_arm_differ_no_more_often_than_alpha(spread: float) -> None:
+    rng, difficulty = np.random.default_rng(9), np.linspace(0.3, 0.7, 300)
+    p = [paired_difference(*(simulated(rng, 3, difficulty, spread) for _ in "ab")).p for _ in range(300)]
+    assert np.mean(np.array(p) < 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
 
 
 @pytest.mark.parametrize("seeds", [(1, 1), (3, 3), (3, 1)])
@@ -138,6 +203,13 @@ def test_holm_worked_by_hand() -> None:
     # Sorted .01 .03 .04 times 3, 2, 1 is .03 .06 .04; a step may not fall below the one before it.
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([]) == []
+
+
+@given(P_VALUES.filter(bool))
+def test_holm_equals_statsmodels(p_values: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
 
 
 @given(P_VALUES)
