@@ -46,7 +46,7 @@ NO_NUMBERS = {"name": True, "release": True, "api": {"prices", "connections", "r
 
 
 def cell_spec(cell: Cell) -> dict[str, Any]:
-    """All that can change a cell's numbers, and nothing that cannot: the identity of its record."""
+    """All that can change a cell's record, and nothing that cannot: its identity."""
 
     def model(settings: Any) -> Any:
         """A role's settings, with its weights in place of their name."""
@@ -71,6 +71,7 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
         "budget": cell.budget,
         "seed": cell.seed,
         "suite": suite.name,
+        "schema": Record.model_fields["schema_version"].default,
     }
 
 
