@@ -81,7 +81,8 @@ def paired_difference(new: Matrix, base: Matrix) -> Difference:
     at Satterthwaite's degrees of freedom. One discordant pair more than there are keeps an interval from vanishing (Agresti and
     Min 2005). One seed in both arms shows no spread over seeds: the interval covers questions alone there. A bootstrap over
     questions and seeds instead covers 88% where three seeds differ much (`tests/bench/bench_stats.py`).
-    p: the larger of this t-test's and the exact `sign_flip_p`. Raises ValueError for different questions or none.
+    p: the larger of this t-test's and the exact `sign_flip_p`. Far out in the tails, where a correction for many pairs looks, the
+    freedom of questions would promise too much: there it counts only seeds. Raises ValueError for different questions or none.
     """
     from scipy.special import stdtr
 
@@ -89,10 +90,11 @@ def paired_difference(new: Matrix, base: Matrix) -> Difference:
         raise ValueError(f"arms of shapes {new.shape} and {base.shape} cannot be paired")
     mean, error = float(new.mean() - base.mean()), _error(new.mean(0) - base.mean(0), [new, base], pseudo=1.0)
     size, high = error.variance**0.5, error.quantile(0.975)
+    freedom = min(error.freedom, sum(len(arm) - 1 for arm in (new, base)) or error.freedom)
     return Difference(
         mean=mean,
         interval=Interval(max(-1.0, mean - high * size), min(1.0, mean + high * size)),
-        p=max(2 * float(stdtr(error.freedom, -abs(mean) / size)), sign_flip_p(new, base)),
+        p=max(2 * float(stdtr(freedom, -abs(mean) / size)), sign_flip_p(new, base)),
         detectable=min(1.0, (high + error.quantile(POWER)) * size),
     )
 

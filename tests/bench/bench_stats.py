@@ -62,12 +62,12 @@ def one_design(n: int, seeds: int, spread: float, repetitions: int) -> list[str]
     return [str(n), str(seeds), f"{spread:.2f}", false, by_bootstrap, covered, covered_by_bootstrap, power]
 
 
-def any_of_a_matrix(repetitions: int) -> float:
-    """How often a matrix of null pairs, three seeds and 200 questions each, has a pair that is called different under Holm."""
+def any_of_a_matrix(seeds: int, spread: float, repetitions: int) -> float:
+    """How often a matrix of null pairs, `seeds` seeds and 200 questions each, has a pair that is called different under Holm."""
     rng, levels = np.random.default_rng(1), np.linspace(0.1, 0.9, 200)
     hits = 0
     for _ in range(repetitions):
-        pairs = [[simulated(rng, 3, levels, 0.03) for _ in "ab"] for _ in range(PAIRS)]
+        pairs = [[simulated(rng, seeds, levels, spread) for _ in "ab"] for _ in range(PAIRS)]
         differences = [paired_difference(*pair) for pair in pairs]
         adjusted = holm([d.p for d in differences])
         hits += any(different(p, d.interval) for p, d in zip(adjusted, differences, strict=True))
@@ -83,7 +83,9 @@ def main(repetitions: int) -> None:
     console = Console(width=100)
     console.print(table)
     matrices = max(20, repetitions // 10)
-    console.print(f"{matrices} matrices of {PAIRS} null pairs: some pair called different in {any_of_a_matrix(matrices):.3f}")
+    for seeds, spread in ((3, 0.03), (3, 0.1), (5, 0.1)):
+        hits = any_of_a_matrix(seeds, spread, matrices)
+        console.print(f"{matrices} matrices of {PAIRS} null pairs, {seeds} seeds, spread {spread}: a difference in {hits:.3f}")
 
 
 if __name__ == "__main__":

@@ -179,6 +179,14 @@ def test_other_seeds_of_the_same_arm_differ_no_more_often_than_alpha(spread: flo
     assert np.mean(np.array(p) < 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
 
 
+def test_a_matrix_of_null_pairs_has_one_called_different_no_more_often_than_alpha() -> None:
+    rng, difficulty, hits = np.random.default_rng(13), np.linspace(0.1, 0.9, 150), 0
+    for _ in range(100):
+        pairs = [paired_difference(*(simulated(rng, 3, difficulty, 0.1) for _ in "ab")) for _ in range(20)]
+        hits += min(holm([pair.p for pair in pairs])) < 0.05
+    assert hits / 100 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 100)
+
+
 @pytest.mark.parametrize("seeds", [(1, 1), (3, 3), (3, 1)])
 def test_p_is_below_alpha_on_null_data_no_more_often_than_alpha(seeds: tuple[int, int]) -> None:
     rng, difficulty = np.random.default_rng(7), np.linspace(0.1, 0.9, 100)
