@@ -24,6 +24,7 @@ pocket_app = App(name="pocket", help="The shipped model organisms.")
 app.command(board_app)
 app.command(pocket_app)
 
+Two = tuple[str, str] | None
 Plugins = Annotated[list[Path] | None, Parameter(name="--plugin", help="A Python file with attacks, defenses or tasks.")]
 
 
@@ -107,6 +108,37 @@ def grade(
     _load(plugin)
     report = grade_replies(task, replies, data)
     _print(report if json else grade_table(report))
+
+
+@app.command
+def compare(
+    base: Annotated[str | None, Parameter(help="A source.")] = None,
+    new: Annotated[str | None, Parameter(help="The source it is compared with.")] = None,
+    /,
+    *,
+    results: Annotated[Path | None, Parameter(help="Where releases and revisions are looked for; default: published.")] = None,
+    attack: Annotated[Two, Parameter(negative="", help="Two attacks of one source: the second minus the first.")] = None,
+    defense: Annotated[Two, Parameter(negative="", help="Two defenses of one source: the second minus the first.")] = None,
+    threshold: Annotated[float, Parameter(help="Differences in accuracy up to this one are no regression.")] = 0.0,
+    json: Json = False,
+    junit: Annotated[Path | None, Parameter(help="Write a JUnit report there too.")] = None,
+) -> None:
+    """Compare two sources of results, paired by question; exit code 1 where students get significantly more than before.
+
+    A source is a folder of result files or of a run, a release of a victim (1, pocket-victim-1), or a git revision of the
+    results. With --attack or --defense there is one source only; without it, the published results.
+
+    Examples
+    --------
+    heist compare 1 2
+    heist compare HEAD~1 out/pocket-full --threshold 0.05 --junit compare.xml
+    heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
+    """
+    from heistbench.bench._session import PUBLISHED
+    from heistbench.leaderboard.compare_verb import Request, compare_sources
+
+    if compare_sources(Request(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
+        sys.exit(1)
 
 
 @app.command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from heistbench.bench._errors import HeistError
@@ -13,6 +13,8 @@ OWN = {"models": {"student after"}, "data": {"prompts sent", "theft"}, "settings
 """Keys in which a panel's records may differ: results, and names of what the panel or a hash already identifies."""
 ATTACKED = frozenset({"provenance.data.questions attacked", "provenance.settings.sizes.query"})
 """Fields that say which questions were attacked: another budget attacks others."""
+VICTIM = frozenset({"provenance.models.victim", "provenance.settings.victim"})
+"""Fields that say who was robbed: another release differs in them."""
 
 
 def generation(version: str) -> str:
@@ -20,30 +22,35 @@ def generation(version: str) -> str:
     return version.partition("-")[0]
 
 
-def check(records: Sequence[Record], may_differ: Set[str] = frozenset()) -> None:
-    """Raise HeistError, naming both cells and the field, unless all records were made in the same way.
+def file_of(record: Record) -> str:
+    """What a record is called in a message: its path."""
+    return record.path().as_posix()
+
+
+def check(records: Sequence[Record], may_differ: Set[str] = frozenset(), called: Callable[[Record], str] = file_of) -> None:
+    """Raise HeistError, naming both records and the field, unless all were made in the same way.
 
     Questions are matched by id, so the order in which a record lists them makes no difference. `may_differ` names fields that
-    are not looked at.
+    are not looked at, with all that lies under them; `called` says what a record is called in the message.
     """
-    first, protocol = records[0], _protocol(records[0])
+    first, free = records[0], tuple(may_differ)
     names: dict[str, tuple[Any, Record]] = {}
     for record in records:
         if not record.exam.n:
-            raise HeistError(f"{record.path()}: no questions were examined")
-        here = _protocol(record)
-        for field in sorted((protocol.keys() | here.keys()) - may_differ):
-            _same(field, protocol.get(field), first, here.get(field), record)
+            raise HeistError(f"{called(record)}: no questions were examined")
+        for field, values in _differences(first, record):
+            if not field.startswith(free):
+                raise differs(field, values, (called(first), called(record)))
         for field, value in _names(record):
-            _same(field, *names.setdefault(field, (value, record)), value, record)
+            expected, where = names.setdefault(field, (value, record))
+            if expected != value:
+                raise differs(field, (expected, value), (called(where), called(record)))
 
 
-def _same(field: str, expected: Any, first: Record, found: Any, other: Record) -> None:
-    if expected != found:
-        raise HeistError(
-            f"not comparable: {repr(field)[1:-1]} is {_brief(expected)} in {first.path()} and {_brief(found)} in {other.path()}; "
-            "results made in different ways do not belong on one board"
-        )
+def differs(field: str, values: tuple[Any, Any], files: tuple[str, str]) -> HeistError:
+    """The error of two records that do not share a field."""
+    each = " and ".join(f"{_brief(value)} in {file}" for value, file in zip(values, files, strict=True))
+    return HeistError(f"not comparable: {repr(field)[1:-1]} is {each}; results made in different ways are not compared")
 
 
 def _brief(value: Any) -> str:
@@ -52,10 +59,31 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def _differences(first: Record, record: Record) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """The fields of the protocol in which two records differ, with their values."""
+    if _glance(first) == _glance(record):
+        return
+    one, other = _protocol(first), _protocol(record)
+    for field in sorted(one.keys() | other.keys()):
+        if one.get(field) != other.get(field):
+            yield field, (one.get(field), other.get(field))
+
+
+def _glance(record: Record) -> tuple[Any, ...]:
+    """Where this is equal, so is the protocol, which takes ten times as long to write down."""
+    arm, made = record.arm, record.provenance
+    plugins = ((generation(plugin.version), plugin.parameters) for plugin in (arm.task, arm.exam))
+    models = {name: found for name, found in made.models.items() if name not in OWN["models"]}
+    data = {name: found for name, found in made.data.items() if name not in OWN["data"]}
+    return record.exam.verdicts.keys(), *plugins, arm.recipe, made.engine, made.dtype, made.device, models, data, made.settings
+
+
 def _protocol(record: Record) -> dict[str, Any]:
     """What every record must share, flat, by the name of the field."""
     arm, made = record.arm, record.provenance
     return {
+        "arm.task.version": generation(arm.task.version),
+        "arm.exam.version": generation(arm.exam.version),
         "exam.verdicts": f"{record.exam.n} questions (sha256 {hash_of(sorted(record.exam.verdicts))[:12]})",
         **dict(_leaves("arm.task.parameters", arm.task.parameters)),
         **dict(_leaves("arm.exam.parameters", arm.exam.parameters)),

@@ -1,0 +1,305 @@
+"""Comparisons: what pairs, what is judged, who is called better or worse, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import Record
+from heistbench.leaderboard.compare import Comparison, Pair, compare, compare_within
+
+Make = Callable[..., Record]
+Release = Callable[..., list[Record]]
+
+
+@pytest.fixture(scope="session")
+def release(make: Make, control: Make) -> Release:
+    """Makes the records of one release of a victim: two attacks on two defenses, and controls."""
+
+    def made(name: str = "1", rep: float = 0.9, seeds: Sequence[int] = (0, 1, 2), **changes: Any) -> list[Record]:
+        known = {"arm__release": name, "provenance__models__victim": f"sha256:v{name}"} | changes
+        records = []
+        for seed in seeds:
+            records += [make("rep", wall, rep, seed, **known) for wall in ("none", "wall")]
+            records += [make("inversion", wall, 0.8, seed, **known) for wall in ("none", "wall")]
+            records += [make("answer_only", "none", 0.3, seed, **known)]
+            records += [control("untrained", 0.1, seed=seed, **known), control("surrogate_trace", 0.5, seed=seed, **known)]
+        return records
+
+    return made
+
+
+def verdicts(comparison: Comparison) -> dict[tuple[str, str], str]:
+    return {(pair.new.attack, pair.new.defense): pair.compared.verdict for pair in comparison.pairs}
+
+
+def pair_of(comparison: Comparison, attack: str, defense: str = "none") -> Pair:
+    return next(pair for pair in comparison.pairs if (pair.new.attack, pair.new.defense) == (attack, defense))
+
+
+def test_the_same_results_show_no_difference(release: Release) -> None:
+    found = compare(release(), release())
+    assert all((pair.compared.mean, pair.compared.p) == (0, 1) for pair in found.pairs)
+    assert not found.regressions()
+    assert found.only == ((), ())
+
+
+def test_other_seeds_of_one_release_show_no_difference(release: Release) -> None:
+    found = compare(release(seeds=(0, 1, 2)), release(seeds=(3, 4, 5, 6)))
+    assert set(verdicts(found).values()) == {"tie", "does not discriminate"}
+    assert pair_of(found, "rep").base.seeds == (0, 1, 2)
+    assert pair_of(found, "rep").new.seeds == (3, 4, 5, 6)
+
+
+def test_the_attack_that_a_release_closed_is_better_and_nothing_else_is(release: Release) -> None:
+    found = compare(release("1"), release("2", rep=0.2))
+    assert {place for place, verdict in verdicts(found).items() if verdict == "better"} == {("rep", "none"), ("rep", "wall")}
+    assert "worse" not in verdicts(found).values()
+    assert (pair_of(found, "rep").base.victim, pair_of(found, "rep").new.victim) == ("oracle-1", "oracle-2")
+
+
+def test_the_attack_that_a_release_opened_is_a_regression_beyond_thresholds_below_it(release: Release) -> None:
+    found = compare(release("1", rep=0.5), release("2", rep=0.8))
+    assert {pair.new.attack for pair in found.regressions()} == {"rep"}
+    mean = max(pair.compared.mean for pair in found.pairs)
+    assert mean == pytest.approx(0.3, abs=0.1)
+    assert found.regressions(mean - 0.01)
+    assert not found.regressions(mean)
+
+
+def test_the_worst_stands_first(release: Release) -> None:
+    found = compare(release("1", rep=0.5), release("2", rep=0.8))
+    assert [pair.new.attack for pair in found.pairs[:2]] == ["rep", "rep"]
+    assert found.pairs[0].compared.mean >= found.pairs[1].compared.mean
+    assert all(pair.control for pair in found.pairs[-2:])
+
+
+def test_the_difference_is_new_minus_base_and_p_is_corrected_over_attacks_that_are_judged(release: Release) -> None:
+    base, new = release("1"), [r for r in release("2", rep=0.75) if r.arm.attack.spec != "answer_only" or not r.arm.seed]
+    found = compare(base, new)
+    rep = pair_of(found, "rep")
+    assert rep.compared.mean == pytest.approx(rep.new.accuracy - rep.base.accuracy)
+    assert rep.compared.interval.low < rep.compared.mean < rep.compared.interval.high
+    judged = [pair.compared for pair in found.attacks() if pair.compared.p_holm is not None]
+    assert len(judged) == 4
+    first = min(judged, key=lambda compared: compared.p)
+    assert first.p_holm == pytest.approx(4 * first.p)
+    assert 0 < rep.compared.detectable < 1
+
+
+def test_fewer_than_three_seeds_on_one_side_give_no_verdict(release: Release) -> None:
+    found = compare(release("1", rep=0.1), release("2", seeds=(0, 1)))
+    assert set(verdicts(found).values()) == {"unranked"}
+    assert all(pair.compared.p_holm is None for pair in found.pairs)
+    assert not found.regressions()
+
+
+def test_a_tie_of_an_attack_that_gains_nothing_does_not_discriminate(release: Release) -> None:
+    found = verdicts(compare(release("1"), release("2")))
+    assert found["answer_only", "none"] == "does not discriminate"
+    assert found["inversion", "none"] == found["inversion", "wall"] == "tie"
+    assert found["untrained", "none"] == "tie"
+
+
+def test_a_defense_that_holds_an_attack_that_steals_undefended_ties(make: Make, release: Release) -> None:
+    held = {name: [make("rep2", wall, share, seed, arm__release=name) for wall, share in (("none", 0.9), ("wall", 0.3))
+                   for seed in range(3)] for name in "12"}  # fmt: skip
+    found = verdicts(compare([*release("1"), *same_victim(held["1"])], [*release("2"), *same_victim(held["2"])]))
+    assert found["rep2", "wall"] == "tie"
+
+
+def test_a_tie_of_an_attack_that_gains_on_one_side_is_a_tie(release: Release) -> None:
+    base, new = release("1"), [r for r in release("2", rep=0.2) if r.arm.attack.spec != "surrogate_trace"]
+    new += [control_like(r) for r in new if (r.arm.attack.spec, r.arm.defense) == ("inversion", "none")]
+    for there, back in ((base, new), (new, base)):
+        assert verdicts(compare(there, back))["inversion", "none"] == "tie"
+    assert verdicts(compare(new, new))["inversion", "none"] == "does not discriminate"
+
+
+def control_like(record: Record) -> Record:
+    """A control that never asks, with an attack's own results."""
+    attack = record.arm.attack.model_copy(update={"spec": "surrogate_trace", "name": "surrogate_trace"})
+    arm = record.arm.model_copy(update={"attack": attack, "control": True, "threat": "none"})
+    return record.model_copy(update={"arm": arm, "bill": record.bill.model_copy(update={"queries": 0})})
+
+
+def same_victim(records: Sequence[Record]) -> list[Record]:
+    """The same records, robbed of the victim that `release` makes."""
+    made = []
+    for record in records:
+        models = {**record.provenance.models, "victim": f"sha256:v{record.arm.release}"}
+        made.append(record.model_copy(update={"provenance": record.provenance.model_copy(update={"models": models})}))
+    return made
+
+
+def test_without_a_control_that_never_asked_a_tie_is_a_tie(release: Release) -> None:
+    base, new = ([r for r in release(name) if not r.arm.control] for name in "12")
+    assert set(verdicts(compare(base, new)).values()) == {"tie"}
+
+
+def test_controls_that_differ_are_ground_that_moved_and_no_regression(make: Make, control: Make) -> None:
+    base, new = ([control("untrained", share, seed=seed) for seed in range(3)] for share in (0.2, 0.8))
+    more = [make(seed=seed) for seed in range(3)]
+    found = compare([*base, *more], [*new, *more])
+    assert [pair.new.attack for pair in found.moved()] == ["untrained"]
+    assert pair_of(found, "untrained").compared.verdict == "worse"
+    assert not found.regressions()
+
+
+def test_a_ceiling_that_differs_is_the_victims_doing_and_no_ground(control: Make) -> None:
+    base, new = ([control("true_trace", level, queries=200, seed=s + at) for s in range(3)] for at, level in ((0, 0.9), (9, 0.3)))
+    found = compare(base, new)
+    assert [pair.compared.verdict for pair in found.pairs] == ["better"]
+    assert found.moved() == []
+
+
+def test_arms_of_one_source_only_are_listed(release: Release, make: Make) -> None:
+    extra = [make("probe", seed=seed, arm__release="2", provenance__models__victim="sha256:v2") for seed in range(3)]
+    found = compare(release("1"), [*(r for r in release("2") if r.arm.attack.spec != "answer_only"), *extra])
+    assert found.only == (
+        ("pocket/oracle-1/none/answer_only/200-queries/pocket-base",),
+        ("pocket/oracle-2/none/probe/200-queries/pocket-base",),
+    )
+
+
+def test_sources_with_several_releases_are_paired_release_by_release(release: Release) -> None:
+    found = compare([*release("1"), *release("2", rep=0.5)], [*release("1"), *release("2", rep=0.5)])
+    assert len(found.pairs) == 14
+    assert all(pair.base.victim == pair.new.victim for pair in found.pairs)
+    assert all(pair.compared.mean == 0 for pair in found.pairs)
+
+
+def test_the_order_of_records_makes_no_difference(release: Release) -> None:
+    base, new = release("1"), release("2", rep=0.5)
+    assert compare(base[::-1], new[::-1]) == compare(base, new)
+
+
+SWAPPED = {"worse": "better", "better": "worse"}
+
+
+@given(rep=st.floats(0, 1), other=st.floats(0, 1), seeds=st.integers(1, 4))
+def test_the_other_way_round_all_is_mirrored(release: Release, rep: float, other: float, seeds: int) -> None:
+    base, new = release("1", rep=rep), release("2", rep=other, seeds=range(seeds))
+    there, back = compare(base, new), compare(new, base)
+    for pair in there.pairs:
+        mirror = pair_of(back, pair.new.attack, pair.new.defense)
+        assert (mirror.base, mirror.new) == (pair.new, pair.base)
+        a, b = pair.compared, mirror.compared
+        assert (b.mean, b.interval.low, b.interval.high) == pytest.approx((-a.mean, -a.interval.high, -a.interval.low))
+        assert (b.p, b.detectable) == pytest.approx((a.p, a.detectable))
+        assert b.verdict == SWAPPED.get(a.verdict, a.verdict)
+
+
+# within one source
+
+
+def test_two_attacks_of_one_source_are_paired_by_defense(release: Release) -> None:
+    found = compare_within(release(rep=0.95), "attack", "inversion", "rep")
+    assert found.sides == ("A", "B")
+    assert [(pair.base.attack, pair.new.attack) for pair in found.pairs] == [("inversion", "rep")] * 2
+    assert {pair.base.defense for pair in found.pairs} == {"none", "wall"}
+    assert {pair.compared.verdict for pair in found.pairs} == {"worse"}
+
+
+def test_two_defenses_of_one_source_are_paired_by_attack(release: Release) -> None:
+    found = compare_within(release(), "defense", "none", "wall")
+    assert {pair.new.attack for pair in found.pairs} == {"rep", "inversion"}
+    assert found.only == (("pocket/oracle-1/none/answer_only/200-queries/pocket-base",), ())
+
+
+def test_releases_within_a_source_are_not_paired_with_each_other(release: Release) -> None:
+    found = compare_within([*release("1"), *release("2")], "attack", "inversion", "rep")
+    assert sorted(pair.new.victim for pair in found.pairs) == ["oracle-1", "oracle-1", "oracle-2", "oracle-2"]
+    assert all(pair.base.victim == pair.new.victim for pair in found.pairs)
+
+
+def test_an_attack_that_is_not_there_is_named_with_those_that_are(release: Release) -> None:
+    with pytest.raises(HeistError, match=r"no results of attack 'repp'; did you mean 'rep'\?"):
+        compare_within(release(), "attack", "inversion", "repp")
+
+
+# what is refused
+
+PLUGIN = {"spec": "pocket", "name": "pocket", "version": "1-A", "parameters": {}, "paper": ""}
+REP = {**PLUGIN, "spec": "rep", "name": "rep"}
+WORDS = {name: {} for name in ("stolen", "floor_other_question", "floor_surrogate", "ceiling_victim_again")}
+INCOMPARABLE: dict[str, dict[str, Any]] = {
+    "arm.task.spec": {"arm__task": {**PLUGIN, "spec": "babi"}},
+    "arm.task.version": {"arm__task": {**PLUGIN, "version": "2-A"}},
+    "arm.task.parameters.steps": {"arm__task": {**PLUGIN, "parameters": {"steps": 9}}},
+    "arm.exam.spec": {"arm__exam": {**PLUGIN, "spec": "babi"}},
+    "arm.exam.version": {"arm__exam": {**PLUGIN, "version": "2-A"}},
+    "arm.exam.parameters.steps": {"arm__exam": {**PLUGIN, "parameters": {"steps": 9}}},
+    "arm.victim": {"arm__victim": "sphinx"},
+    "arm.student": {"arm__student": "big"},
+    "arm.budget": {"arm__budget": 100},
+    "arm.attack.spec": {"arm__attack": {**REP, "spec": "rep(shots=9)"}},
+    "arm.defense": {"arm__defense": "wall"},
+    "arm.recipe.epochs": {"arm__recipe": {"epochs": 20}},
+    "comparable version of attack rep": {"arm__attack": {**REP, "version": "2-A"}},
+    "parameters of attack rep": {"arm__attack": {**REP, "parameters": {"shots": 9}}},
+    "comparable version of defense none": {
+        "arm__defenses": [{**PLUGIN, "spec": "none", "version": "2-A", "touches": [], "random": False, "stateful": False}]
+    },
+    "exam.verdicts": {"n": 60},
+    "provenance.engine": {"provenance__dtype": "bfloat16"},
+    "provenance.models.student before": {"provenance__models__student before": "c"},
+    "provenance.models.surrogate": {"provenance__models__surrogate": "sha256:t"},
+    "provenance.models.victim": {"provenance__models__victim": "sha256:w"},
+    "provenance.data.task": {"provenance__data__task": "u"},
+    "provenance.data.questions examined": {"provenance__data__questions examined": "f"},
+    "provenance.settings.sizes.query": {"provenance__settings__sizes": {"query": 300}},
+    "provenance.settings.student.decoding.temperature": {"provenance__settings__student": {"decoding": {"temperature": 1.0}}},
+    "provenance.settings.victim.decoding.temperature": {"provenance__settings__victim": {"decoding": {"temperature": 1.0}}},
+    "overlap.words.signature": {"overlap": {"words": {"signature": "other", "n": 1, **WORDS}}},
+}
+
+
+@pytest.mark.parametrize("field", INCOMPARABLE)
+def test_what_was_made_in_another_way_is_refused_by_field_values_and_files(make: Make, field: str) -> None:
+    base, new = make("rep"), make("rep", **INCOMPARABLE[field])
+    with pytest.raises(HeistError) as refused:
+        compare([base], [new])
+    said = str(refused.value)
+    assert said.startswith(f"not comparable: {field} is ")
+    assert f" in base: {base.path().as_posix()} and " in said
+    assert f" in new: {new.path().as_posix()}; " in said
+    assert "\n" not in said
+
+
+COMPARABLE: dict[str, dict[str, Any]] = {
+    "another seed": {"seed": 7},
+    "another commit": {"provenance__commit": "def", "provenance__harness": "0.2.0", "provenance__dirty": True},
+    "other packages": {"provenance__packages": {"torch": "9"}, "provenance__python": "3.13"},
+    "the letter of a version": {"arm__attack": {**REP, "version": "1-B"}, "arm__task": {**PLUGIN, "version": "1-B"}},
+    "the suite": {"arm__suite": "other"},
+    "the theft": {"provenance__data__theft": "x", "provenance__models__student after": "y"},
+    "machine and time": {"volatile__hardware": "other", "volatile__created": "2027-01-01"},
+    "a release with all that is the victim's": {
+        "arm__release": "2",
+        "arm__victim_model": "pocket/victim-2",
+        "provenance__models__victim": "sha256:w",
+        "provenance__settings__victim": {"model": "pocket/victim-2", "decoding": {"temperature": 1.0}},
+    },
+}
+
+
+@pytest.mark.parametrize("what", COMPARABLE)
+def test_what_belongs_to_the_comparison_may_differ(make: Make, what: str) -> None:
+    assert len(compare([make("rep")], [make("rep", **COMPARABLE[what])]).pairs) == 1
+
+
+def test_a_seed_that_is_there_twice_is_refused(make: Make) -> None:
+    with pytest.raises(HeistError, match="one cell is there twice"):
+        compare([make("rep"), make("rep", arm__suite="other")], [make("rep")])
+
+
+def test_sources_that_share_each_field_but_no_arm_name_the_field_that_parts_them(make: Make) -> None:
+    base, new = [make("rep", "none"), make("inversion", "wall")], [make("rep", "wall"), make("inversion", "none")]
+    with pytest.raises(HeistError, match=r"arm\.defense is '\w+' in base: .* and '\w+' in new: "):
+        compare(base, new)
