@@ -20,7 +20,7 @@ from heistbench.bench._record import Record, read_records, write_record
 from heistbench.bench._registry import registry
 from heistbench.bench._run import Note, Plan, plan, run
 from heistbench.bench._settings import Suite, Victim
-from heistbench.bench._store import Store, write_text
+from heistbench.bench._store import Store
 from heistbench.bench._suite import cells, changed, load_suite, smoke
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Options:
 
 
 def run_suite(reference: str, options: Options) -> None:
-    """Run a suite and leave results, board and page under `out/<suite>/`."""
+    """Run a suite and leave results and site under `out/<suite>/`."""
     from rich.console import Console
 
     console = Console()
@@ -142,19 +142,17 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
 
 def _publish(console: Console, suite: Suite, records: list[Record], folder: Path) -> None:
     from heistbench.leaderboard.board import build
-    from heistbench.leaderboard.page import render
     from heistbench.leaderboard.show import tables
+    from heistbench.leaderboard.site import build_site
 
     written = {write_record(folder / "results", record) for record in records}
     for path in (folder / "results").rglob("seed-*.json"):
         if path not in written:  # of another run of this suite; the store still holds it
             path.unlink()
-    board = build(records)
-    write_text(folder / "board.json", board.to_json())
-    write_text(folder / "board.html", render(board, suite.name))
-    for table in tables(board):
+    build_site(folder / "results", folder / "site")
+    for table in tables(build(records)):
         console.print(table)
-    console.print(f"results  {folder / 'results'}\npage     {folder / 'board.html'}", highlight=False, soft_wrap=True)
+    console.print(f"results  {folder / 'results'}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
 
 
 def _announce(console: Console, suite: Suite, planned: Plan, jobs: int) -> None:

@@ -43,7 +43,7 @@ def run(
         str | None, Parameter(help="Surrogate instead of the suite's; `recorded` replays the data set's.")
     ] = None,
     seeds: Annotated[str | None, Parameter(help="Seeds of theft and training, such as 0,1,2.")] = None,
-    out: Annotated[Path, Parameter(help="Where the store, the results and the page go.")] = Path("out"),
+    out: Annotated[Path, Parameter(help="Where the store, the results and the pages go.")] = Path("out"),
     jobs: Annotated[int | None, Parameter(help="Worker processes of one thread; default: one a GPU, else one a core.")] = None,
     data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
     scale: Annotated[

@@ -22,8 +22,9 @@ class Board:
     sweeps: tuple[Sweep, ...] = ()
 
     def to_json(self) -> str:
-        """The board as JSON: the same text for the same records in any order; numbers to nine digits."""
-        return json.dumps(_rounded(asdict(self)), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        """The board as JSON, a panel or sweep a line: the same text for the same records in any order; numbers to nine digits."""
+        panels, sweeps = (",\n".join(map(_line, part)) for part in (self.panels, self.sweeps))
+        return f'{{"panels": [\n{panels}\n], "sweeps": [\n{sweeps}\n]}}\n'
 
 
 def build(records: Sequence[Record]) -> Board:
@@ -55,6 +56,10 @@ def _panels(records: Sequence[Record]) -> list[Panel]:
     for record in records:
         budgets[record.arm.budget].append(record)
     return [panel_of(budgets[budget]) for budget in sorted(budgets)]
+
+
+def _line(part: Panel | Sweep) -> str:
+    return json.dumps(_rounded(asdict(part)), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def _rounded(value: Any) -> Any:

@@ -91,7 +91,8 @@ def matrix(records: Sequence[Record]) -> Matrix:
     """An arm's results, (seeds, questions): questions in the order of their ids, 1.0 where right."""
     import numpy as np
 
-    return np.array([[float(r.exam.verdicts[i] is Verdict.RIGHT) for i in sorted(r.exam.verdicts)] for r in records])
+    right = Verdict.RIGHT
+    return np.array([[verdict is right for _, verdict in sorted(r.exam.verdicts.items())] for r in records], dtype=np.float64)
 
 
 def pool(records: Sequence[Record]) -> Cell:

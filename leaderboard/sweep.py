@@ -16,11 +16,14 @@ CEILING = "true_trace"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One arm at one budget."""
+    """One arm at one budget; `dollars` is what a theft of it cost, a mean over seeds."""
 
     attack: str
     accuracy: float
     interval: Interval
+    n: int
+    seeds: int
+    dollars: float
     ranked: bool
     lost: int
 
@@ -83,4 +86,5 @@ def _best(panel: Panel) -> Point | None:
 
 
 def _of(cell: Cell) -> Point:
-    return Point(cell.attack, cell.accuracy, cell.interval, cell.ranked, cell.lost)
+    seeds, dollars = len(cell.seeds), cell.bill["dollars"]
+    return Point(cell.attack, cell.accuracy, cell.interval, cell.n, seeds, dollars, cell.ranked, cell.lost)

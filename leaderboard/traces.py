@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum
 
 from heistbench.bench._nouns import Verdict
 from heistbench.bench._record import Record
@@ -39,20 +39,20 @@ def traces(records: Sequence[Record]) -> Traces | None:
     seen = [record.exam.traces for record in records if record.exam.traces]
     if len(seen) < len(records):
         return None
-    ids = sorted(seen[0])
-    answers = np.array([[float(r.exam.verdicts[i] is Verdict.RIGHT) for i in ids] for r in records])
-    kinds = [[found[i].split()[0] for i in ids] for found in seen]
-    whole = np.array([[float(kind == "right") for kind in row] for row in kinds])
-    flat = [kind for row in kinds for kind in row]
+    right, ids = Verdict.RIGHT, sorted(seen[0])
+    answers = np.array([[record.exam.verdicts[i] is right for i in ids] for record in records], dtype=np.float64)
+    whole = np.array([[found[i].startswith("right ") for i in ids] for found in seen], dtype=np.float64)
     counted = {
         answer: {trace: int(((answers == a) & (whole == t)).sum()) for trace, t in (("right", 1), ("wrong", 0))}
         for answer, a in (("right", 1), ("wrong", 0))
     }
+    kinds = Counter(text for found in seen for text in found.values())
+    kind_of = [(text.split(), n) for text, n in kinds.items()]
     return Traces(
         table=counted,
-        classified=sum(kind in CLASSIFIED for kind in flat) / len(flat),
-        retrieved=sum(kind in RETRIEVED for kind in flat) / len(flat),
-        words=fsum(int(text.split()[1]) for found in seen for text in found.values()) / len(flat),
+        classified=sum(n for (kind, _), n in kind_of if kind in CLASSIFIED) / whole.size,
+        retrieved=sum(n for (kind, _), n in kind_of if kind in RETRIEVED) / whole.size,
+        words=sum(int(words) * n for (_, words), n in kind_of) / whole.size,
         wrong_given_right_trace=_share(counted["wrong"]["right"], counted["right"]["right"]),
         right_trace_given_wrong=_share(counted["wrong"]["right"], counted["wrong"]["wrong"]),
         independence=association(answers, whole),

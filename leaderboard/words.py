@@ -1,17 +1,17 @@
-"""What terminal and page say alike: numbers as text, safe text, verdicts, and how to read a board."""
+"""What terminal and pages say alike: numbers as text, safe text, verdicts, and how to read a board."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from math import ceil
+from typing import Protocol
 
-from heistbench.bench._stats import Interval
+from heistbench.bench._stats import Interval, wilson
 from heistbench.leaderboard import measured
-from heistbench.leaderboard.board import Board
-from heistbench.leaderboard.cells import RANKED_SEEDS, Cell, Outcome
-from heistbench.leaderboard.panel import Panel, Setting
-from heistbench.leaderboard.sweep import Point, Sweep
+from heistbench.leaderboard.cells import RANKED_SEEDS, Cell, Gain, Outcome
+from heistbench.leaderboard.panel import Column, Panel, Setting
+from heistbench.leaderboard.sweep import Sweep
 
 DASH = "–"  # noqa: RUF001  what stands where nothing was run
 MINUS = "−"  # noqa: RUF001  as wide as a plus
@@ -23,6 +23,14 @@ MEANINGS: dict[Outcome, str] = {
     "does not discriminate": "the same attack gains nothing undefended either: no credit to the defense",
     "unranked": f"fewer than {RANKED_SEEDS} seeds, here or in the control: no verdict",
 }
+BILL = {
+    "queries": "queries",
+    "prompt_tokens": "victim's tokens in",
+    "completion_tokens": "victim's tokens out",
+    "attacker_tokens_generated": "attacker's tokens generated",
+    "attacker_tokens_trained": "attacker's tokens trained on",
+}
+"""The items of a bill."""
 BASELINE = "best control without the victim"
 LOST = (
     "lost: queries that an outage swallowed, summed over seeds; they count neither for nor against anyone: no share of loot, "
@@ -60,6 +68,8 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 def clean(text: str) -> str:
     """Text that can only show itself: control, bidi and other invisible characters become U+FFFD."""
+    if text.isprintable():  # nearly all of it, and a hundred times faster
+        return text
     return "".join("\ufffd" if unicodedata.category(char) in _UNSAFE else char for char in text)
 
 
@@ -94,6 +104,27 @@ def p_text(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
+def honest(column: Column) -> str:
+    """The share of right answers that an honest user gets, and its interval."""
+    kept, n = column.utility["accuracy"], column.utility["n"] - column.utility["lost"]
+    return f"{share(kept)} {span(wilson(kept * n, n))}"
+
+
+def gain(found: Gain) -> str:
+    """A gain, its interval and its p-values."""
+    tests = f"p {p_text(found.p)}, {p_text(found.p_holm)} after Holm"
+    return f"{signed(found.mean)} {signed_span(found.interval)} over {found.over}, {tests}: {found.verdict}"
+
+
+def tip(cell: Cell) -> str:
+    """A cell in a few lines."""
+    seeds = f"{len(cell.seeds)} {'seed' if len(cell.seeds) == 1 else 'seeds'}"
+    accuracy = f"accuracy {share(cell.accuracy)} {span(cell.interval)}, {cell.n} questions, {seeds}"
+    loot = f"{count(cell.loot['rows'])} rows, {count(cell.loot['traces'])} with a trace, {queries(round(cell.bill['queries']))}"
+    found = [f"{cell.attack} on {cell.defense}", accuracy, *([f"gain {gain(cell.gain)}"] if cell.gain else []), f"loot {loot}"]
+    return "\n".join(map(clean, found))
+
+
 def count(value: float) -> str:
     """A count with thousands separated; a mean over seeds is rounded."""
     return f"{value:,.0f}"
@@ -109,7 +140,14 @@ def lost(n: float) -> str:
     return f"{ceil(n):,} lost"
 
 
-def star(result: Cell | Point) -> str:
+class Ranked(Protocol):
+    """What has enough seeds to be ranked, or has not."""
+
+    @property
+    def ranked(self) -> bool: ...
+
+
+def star(result: Ranked) -> str:
     """The mark of what is unranked."""
     return "" if result.ranked else "*"
 
@@ -155,8 +193,3 @@ def protocol(panel: Panel) -> list[str]:
 def is_pocket(about: Setting) -> bool:
     """True for the embedded world, whose numbers say nothing about real models."""
     return about.task_name == "pocket"
-
-
-def reading(board: Board) -> tuple[str, ...]:
-    """How to read this board, a sentence each."""
-    return (*READING, POCKET) if any(map(is_pocket, board.panels)) else READING

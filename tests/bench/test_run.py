@@ -72,8 +72,9 @@ def test_the_run_says_what_it_does_and_where_things_are(tiny_run) -> None:
     assert str(tiny_run.out / "tiny" / "results") in tiny_run.ended.out.replace("\n", "")
     assert "trace_inversion" in tiny_run.ended.out
     assert tiny_run.ended.err.count("done: ") == 20
-    assert (tiny_run.out / "tiny" / "board.html").read_text().startswith("<!doctype html>")
-    assert json.loads((tiny_run.out / "tiny" / "board.json").read_text())["panels"]
+    assert (tiny_run.out / "tiny" / "site" / "index.html").read_text().startswith("<!doctype html>")
+    (board,) = json.loads((tiny_run.out / "tiny" / "site" / "board.json").read_text()).values()
+    assert board["panels"]
 
 
 def test_every_question_is_attacked_and_examined_once(tiny_run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -14,7 +15,8 @@ from rich.console import Console
 from heistbench.bench._nouns import Verdict
 from heistbench.bench._record import Record
 from heistbench.leaderboard.board import Board, build
-from heistbench.leaderboard.page import render
+from heistbench.leaderboard.contest import Contest, Name, Release
+from heistbench.leaderboard.pages import contest_page
 from heistbench.leaderboard.show import tables
 
 QUESTIONS = 120
@@ -176,10 +178,11 @@ def printed() -> Callable[[Board, int], str]:
 
 @pytest.fixture(scope="session")
 def said() -> Callable[[Board], tuple[str, str]]:
-    """The words of a wide terminal and of the page, without markup, one space between words."""
+    """The words of a wide terminal and of a contest's page, without markup and figures, one space between words."""
 
     def texts(board: Board) -> tuple[str, str]:
-        page = re.sub(r"<wbr>|<style>.*?</style>", "", render(board, "A board"), flags=re.DOTALL)
+        contest = Contest(Name("t", "t", "v", "s"), (Release("1", board),), None, {}, defaultdict(str))
+        page = re.sub(r"<wbr>|<figure.*?</figure>", "", contest_page(contest), flags=re.DOTALL)
         return " ".join(print_board(board, 250).split()), " ".join(re.sub("<[^>]*>", " ", page).split())
 
     return texts

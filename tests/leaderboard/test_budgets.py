@@ -121,7 +121,7 @@ def test_sweeps_are_in_the_json_whatever_the_order_of_records(sweep_board: Board
     assert build(Random(1).sample(records, len(records))).to_json() == sweep_board.to_json()
     raw = json.loads(sweep_board.to_json())["sweeps"][0]
     assert raw["budgets"] == [0, 50, 1000]
-    assert raw["attacks"][0]["points"][2].keys() == {"attack", "accuracy", "interval", "ranked", "lost"}
+    assert raw["attacks"][0]["points"][2].keys() == {"attack", "accuracy", "interval", "n", "seeds", "dollars", "ranked", "lost"}
 
 
 def test_budgets_made_in_different_ways_do_not_belong_on_one_board(make: Make) -> None:
