@@ -28,7 +28,7 @@ def build(
 ) -> None:
     """Build the site of a folder of result files: an index, a page a contest, a page a cell. Without one, of those shipped."""
     from heistbench.bench._session import PUBLISHED
-    from heistbench.leaderboard.site_verbs import build as build_pages
+    from heistbench.leaderboard.pages.verbs import build as build_pages
 
     folder = results or PUBLISHED
     build_pages(folder, out or folder.absolute().parent / "site")
@@ -38,7 +38,7 @@ def build(
 def serve(site: Path | None = None, *, port: Annotated[int, Parameter(help="Port; 0 takes a free one.")] = 8000) -> None:
     """Serve a site that `build` made to this machine alone, until Ctrl-C; without one, that of the published results."""
     from heistbench.bench._session import PUBLISHED
-    from heistbench.leaderboard.site_verbs import serve as serve_pages
+    from heistbench.leaderboard.pages.verbs import serve as serve_pages
 
     serve_pages(site or PUBLISHED.parent / "site", port)
 
@@ -50,8 +50,8 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
     Exit code 1 where it is refused.
     """
     from heistbench.bench._session import PUBLISHED
-    from heistbench.leaderboard.submission import report
-    from heistbench.leaderboard.verify import verify as check
+    from heistbench.leaderboard.submit.submission import report
+    from heistbench.leaderboard.submit.verify import verify as check
 
     report(found := check(folder, results or PUBLISHED), json)
     if not found.sound:
@@ -65,8 +65,8 @@ def add(folder: Path, *, results: Results = None) -> None:
     Exit code 1 where it is refused.
     """
     from heistbench.bench._session import PUBLISHED
-    from heistbench.leaderboard.submission import add as put
-    from heistbench.leaderboard.submission import report
+    from heistbench.leaderboard.submit.submission import add as put
+    from heistbench.leaderboard.submit.submission import report
 
     found, target = put(folder, results or PUBLISHED)
     report(found)

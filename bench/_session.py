@@ -105,8 +105,8 @@ def show_board(folder: Path | None, as_json: bool) -> None:
     """Print the board of a folder of result files, or of the published ones."""
     from rich.console import Console
 
-    from heistbench.leaderboard.board import build
-    from heistbench.leaderboard.show import tables
+    from heistbench.leaderboard.board.build import build
+    from heistbench.leaderboard.terminal.show import tables
 
     board = build(read_records(folder or PUBLISHED))
     if as_json:
@@ -141,9 +141,9 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
 
 
 def _publish(console: Console, suite: Suite, records: list[Record], folder: Path) -> None:
-    from heistbench.leaderboard.board import build
-    from heistbench.leaderboard.show import tables
-    from heistbench.leaderboard.site import build_site
+    from heistbench.leaderboard.board.build import build
+    from heistbench.leaderboard.pages.site import build_site
+    from heistbench.leaderboard.terminal.show import tables
 
     written = {write_record(folder / "results", record) for record in records}
     for path in (folder / "results").rglob("seed-*.json"):

@@ -135,7 +135,7 @@ def compare(
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
     """
     from heistbench.bench._session import PUBLISHED
-    from heistbench.leaderboard.compare_verb import Request, compare_sources
+    from heistbench.leaderboard.compare.verb import Request, compare_sources
 
     if compare_sources(Request(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
         sys.exit(1)

@@ -22,7 +22,7 @@ from typing import Any
 
 from heistbench.bench._quiet import one_thread
 from heistbench.bench._record import Arm, Record
-from heistbench.leaderboard.site import build_site
+from heistbench.leaderboard.pages.site import build_site
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "results" / "pocket-full"
 QUESTIONS = [f"q{i:04}" for i in range(500)]

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from heistbench.bench._nouns import Verdict
 from heistbench.bench._record import Record
-from heistbench.leaderboard.board import Board, build
-from heistbench.leaderboard.contest import Contest, Name, Release
-from heistbench.leaderboard.pages import contest_page
-from heistbench.leaderboard.show import tables
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.pages.contest import Contest, Name, Release
+from heistbench.leaderboard.pages.render import contest_page
+from heistbench.leaderboard.terminal.show import tables
 
 QUESTIONS = 120
 DEFENSES = ("none", "redact_summary(level=all)", "noise_answers")

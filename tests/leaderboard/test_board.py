@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import heistbench.leaderboard
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
-from heistbench.leaderboard.board import Board, build
-from heistbench.leaderboard.cells import Cell
-from heistbench.leaderboard.panel import Panel
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.panel import Panel
 
 Make = Callable[..., Record]
 

@@ -10,8 +10,8 @@ import pytest
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
-from heistbench.leaderboard.board import Board, build
-from heistbench.leaderboard.panel import present
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.board.panel import present
 
 Make = Callable[..., Record]
 Said = Callable[[Board], tuple[str, str]]

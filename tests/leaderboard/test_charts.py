@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench._record import Record
-from heistbench.leaderboard import charts
-from heistbench.leaderboard.board import build
-from heistbench.leaderboard.chart import COLOURS, DASHES, GREY, SHAPES, Datum, chart, domain_of, series
-from heistbench.leaderboard.charts import Chart
-from heistbench.leaderboard.colours import contrast
-from heistbench.leaderboard.releases import history_of
+from heistbench.leaderboard.board.build import build
+from heistbench.leaderboard.compare.releases import history_of
+from heistbench.leaderboard.pages import charts
+from heistbench.leaderboard.pages.chart import COLOURS, DASHES, GREY, SHAPES, Datum, chart, domain_of, series
+from heistbench.leaderboard.pages.charts import Chart
+from heistbench.leaderboard.pages.colours import contrast
 
 Make = Callable[..., Record]
 HOSTILE = "<script>alert(1)</script>\"'.x[0]\\{{ 7*7 }}\x1b[31m\u202e\u2066\n\u200b"

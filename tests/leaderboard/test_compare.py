@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
-from heistbench.leaderboard.compare import Comparison, Pair, compare, compare_within
+from heistbench.leaderboard.compare.comparison import Comparison, Pair, compare, compare_within
 
 Make = Callable[..., Record]
 Release = Callable[..., list[Record]]

@@ -11,10 +11,10 @@ import pytest
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
-from heistbench.leaderboard import measured
-from heistbench.leaderboard.board import Board, build
-from heistbench.leaderboard.cells import Cell
-from heistbench.leaderboard.panel import Panel, present
+from heistbench.leaderboard.board import measured
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.words import dollars
 
 Make = Callable[..., Record]

@@ -8,6 +8,7 @@ import shlex
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,11 @@ from leaderboard.markup import HOSTILE, LITERAL, Reader, harmless
 
 from heistbench.bench._record import Record
 from heistbench.bench.cli import app
-from heistbench.leaderboard import pages
-from heistbench.leaderboard.cellpage import CellPage, command
-from heistbench.leaderboard.colours import DARK, LIGHT, contrast, fill, ink
-from heistbench.leaderboard.contest import Contest, cells, contest_of
-from heistbench.leaderboard.summary import Summary, summary_of
+from heistbench.leaderboard.pages import render
+from heistbench.leaderboard.pages.cellpage import CellPage, command
+from heistbench.leaderboard.pages.colours import DARK, LIGHT, contrast, fill, ink
+from heistbench.leaderboard.pages.contest import Contest, cells, contest_of
+from heistbench.leaderboard.pages.summary import Summary, summary_of
 from heistbench.leaderboard.words import clean
 
 Make = Callable[..., Record]
@@ -32,13 +33,13 @@ def cell_pages(contest: Contest) -> Iterator[str]:
     for panel, cell in cells(contest):
         records = contest.records(panel, cell)
         files = [f"seed-{record.arm.seed}.json" for record in records]
-        yield pages.cell_page(CellPage.of(panel, cell, records, files), contest, "../")
+        yield render.cell_page(CellPage.of(panel, cell, records, files), contest, "../")
 
 
 def all_pages(records: Sequence[Record]) -> list[str]:
     """Every page of one contest's records, and the index."""
     contest = contest_of(records)
-    return [pages.index_page([summary_of(contest)]), pages.contest_page(contest), *cell_pages(contest)]
+    return [render.index_page([summary_of(contest)]), render.contest_page(contest), *cell_pages(contest)]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_a_missing_pair_is_a_dash(page: str) -> None:
 
 def test_every_cell_of_the_matrix_leads_to_its_page_and_tells_its_row(page: str, sample: list[Record]) -> None:
     contest, read = contest_of(sample), Reader(page)
-    wanted = {f"../{pages.quote(contest.page(*found))}" for found in cells(contest)}
+    wanted = {f"../{quote(contest.page(*found))}" for found in cells(contest)}
     assert len(wanted) == 8
     assert wanted <= set(read.all("href"))
     assert [tip.split("\n")[0] for tip in read.all("data-tip") if "untrained" in tip] == ["untrained on none"]
@@ -166,7 +167,7 @@ def test_what_the_newest_release_changed_is_counted_from_the_defenders_side() ->
     assert found.releases == ("10", "9")
     assert found.changes
     assert (found.changes.better, found.changes.worse, found.changes.broken) == (1, 1, False)
-    assert "10 1 better, 1 worse" in Reader(pages.index_page([found])).shown()
+    assert "10 1 better, 1 worse" in Reader(render.index_page([found])).shown()
     assert line(before).changes is None
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench._record import Record
-from heistbench.leaderboard.board import build
-from heistbench.leaderboard.compare import compare
-from heistbench.leaderboard.releases import History, HistoryLine, history_of, natural
+from heistbench.leaderboard.board.build import build
+from heistbench.leaderboard.compare.comparison import compare
+from heistbench.leaderboard.compare.releases import History, HistoryLine, history_of, natural
 
 Make = Callable[..., Record]
 RELEASES = ("2", "9", "10")

@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from heistbench.bench._record import Record, write_record
-from heistbench.leaderboard.compare import Comparison, compare, compare_within
-from heistbench.leaderboard.junit import junit
-from heistbench.leaderboard.report import as_json, lines, tables
+from heistbench.leaderboard.compare.comparison import Comparison, compare, compare_within
+from heistbench.leaderboard.compare.junit import junit
+from heistbench.leaderboard.compare.report import as_json, lines, tables
 from heistbench.leaderboard.words import clean
 
 Make = Callable[..., Record]

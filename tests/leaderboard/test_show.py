@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from heistbench.bench._record import Record
-from heistbench.leaderboard.board import Board, build
-from heistbench.leaderboard.show import tables
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.terminal.show import tables
 from heistbench.leaderboard.words import clean, count, p_text, share, signed
 
 SIX = ("none", "redact_summary(level=numbers)+noise_answers(rate=0.5)", "noise_answers", "pad", "refuse", "watermark(key=1)")

@@ -21,10 +21,10 @@ from leaderboard.markup import Reader
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record, write_record
 from heistbench.bench._session import PUBLISHED
-from heistbench.leaderboard import pages, site
-from heistbench.leaderboard.board import build
-from heistbench.leaderboard.site import build_site
-from heistbench.leaderboard.site_verbs import HOST, serve, server_of
+from heistbench.leaderboard.board.build import build
+from heistbench.leaderboard.pages import render, site
+from heistbench.leaderboard.pages.site import build_site
+from heistbench.leaderboard.pages.verbs import HOST, serve, server_of
 
 Make = Callable[..., Record]
 Folder = Callable[..., Path]
@@ -122,7 +122,7 @@ def test_a_build_that_is_stopped_leaves_the_old_site_whole(small: Path, make: Ma
     def stopped(rows: Any) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pages, "index_page", stopped)
+    monkeypatch.setattr(render, "index_page", stopped)
     with pytest.raises(KeyboardInterrupt):
         build_site(small / "results", small / "site")
     assert contents(small / "site") == before

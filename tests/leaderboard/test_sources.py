@@ -11,8 +11,8 @@ import pytest
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record, write_record
-from heistbench.leaderboard import sources
-from heistbench.leaderboard.sources import records_of
+from heistbench.leaderboard.compare import sources
+from heistbench.leaderboard.compare.sources import records_of
 
 Make = Callable[..., Record]
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -13,8 +13,8 @@ from sound_submission import write_sound
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record, read_record, read_records, write_record
-from heistbench.leaderboard.board import build
-from heistbench.leaderboard.submission import add
+from heistbench.leaderboard.board.build import build
+from heistbench.leaderboard.submit.submission import add
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +101,7 @@ def test_stopped_half_way_nothing_is_there(
             raise error
         return write_record(target, record)
 
-    monkeypatch.setattr("heistbench.leaderboard.submission.write_record", fail)
+    monkeypatch.setattr("heistbench.leaderboard.submit.submission.write_record", fail)
     with pytest.raises((HeistError, KeyboardInterrupt)):
         add(folder, results)
     assert list(results.parent.iterdir()) == [results]
@@ -109,8 +109,10 @@ def test_stopped_half_way_nothing_is_there(
 
 
 def test_killed_half_way_no_reader_sees_it(folder: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heistbench.leaderboard.submission.Path.rename", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
-    monkeypatch.setattr("heistbench.leaderboard.submission.shutil.rmtree", lambda *args, **kwargs: None)
+    monkeypatch.setattr(
+        "heistbench.leaderboard.submit.submission.Path.rename", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    monkeypatch.setattr("heistbench.leaderboard.submit.submission.shutil.rmtree", lambda *args, **kwargs: None)
     with pytest.raises(KeyboardInterrupt):
         add(folder, results)
     assert not list(results.iterdir())
@@ -122,7 +124,7 @@ def test_results_that_cannot_be_written_are_an_error(folder: Path, results: Path
     def refuse(target: Path, record: Record) -> Path:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("heistbench.leaderboard.submission.write_record", refuse)
+    monkeypatch.setattr("heistbench.leaderboard.submit.submission.write_record", refuse)
     with pytest.raises(HeistError, match="cannot be written"):
         add(folder, results)
 

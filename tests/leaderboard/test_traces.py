@@ -11,9 +11,9 @@ from scipy.stats import chi2_contingency, kstest
 
 from heistbench.bench import Verdict
 from heistbench.bench._stats import association
-from heistbench.leaderboard.board import build
-from heistbench.leaderboard.show import tables
-from heistbench.leaderboard.traces import traces
+from heistbench.leaderboard.board.build import build
+from heistbench.leaderboard.board.traces import traces
+from heistbench.leaderboard.terminal.show import tables
 
 QWEN_COTEMPQA = {("right", "right"): 261, ("right", "wrong"): 248, ("wrong", "right"): 195, ("wrong", "wrong"): 245}
 """Answers against traces of Qwen3-1.7B after SFT on correct traces of CoTempQA, as arXiv:2505.13792 published them."""

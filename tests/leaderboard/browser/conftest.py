@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from heistbench.bench._record import Record, write_record
-from heistbench.leaderboard.site import build_site
+from heistbench.leaderboard.pages.site import build_site
 
 Make = Callable[..., Record]
 Visit = Callable[..., Page]

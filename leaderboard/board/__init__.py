@@ -1,0 +1,1 @@
+"""Records pooled, compared with controls, and laid out: the board as data."""

@@ -1,0 +1,154 @@
+"""Cells: the records of one arm, pooled over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING, Any, Literal
+
+from heistbench.bench._nouns import Verdict
+from heistbench.bench._record import Exposure, OverlapScores, Record
+from heistbench.bench._stats import Interval, arm_interval
+from heistbench.leaderboard.board.traces import Traces, traces
+
+if TYPE_CHECKING:
+    from heistbench.bench._stats import Matrix
+
+Outcome = Literal["steals", "tie", "worse", "does not discriminate", "unranked"]
+RANKED_SEEDS = 3
+"""Fewer seeds than this are shown and not ranked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Student accuracy over the best control that never queried the victim, on the same questions."""
+
+    over: str
+    mean: float
+    interval: Interval
+    p: float
+    p_holm: float
+    verdict: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Stolen traces against the victim's, metric by metric, between floors and ceiling."""
+
+    stolen: dict[str, float]
+    floor_other_question: dict[str, float]
+    floor_surrogate: dict[str, float]
+    ceiling_victim_again: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """What an attack by prompting made the victim show, in the terms of arXiv:2606.00642.
+
+    `struct` is the share of replies that are thinking and then an answer. The overlaps r01, r02 and r12 are over all
+    questions, and over those replies alone; empty where there are none.
+    """
+
+    signature: str
+    struct: float
+    all: dict[str, float]
+    struct_only: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One attack or control behind one defense, pooled over seeds.
+
+    `loot`, `overlap` (by name of signature), `exposed`, `bill`, `score` and `metrics` are means over seeds; `lost`, the queries
+    that an outage swallowed, is summed over them.
+    """
+
+    attack: str
+    version: str
+    threat: str
+    paper: str
+    privileged: bool
+    defense: str
+    accuracy: float
+    interval: Interval
+    n: int
+    seeds: tuple[int, ...]
+    verdicts: dict[str, int]
+    loot: dict[str, float]
+    lost: int
+    overlap: dict[str, Overlap]
+    exposed: Exposed | None
+    bill: dict[str, float]
+    score: float
+    metrics: dict[str, float]
+    traces: Traces | None
+    ranked: bool
+    gain: Gain | None = None
+
+
+def matrix(records: Sequence[Record]) -> Matrix:
+    """An arm's results, (seeds, questions): questions in the order of their ids, 1.0 where right."""
+    import numpy as np
+
+    right = Verdict.RIGHT
+    return np.array([[verdict is right for _, verdict in sorted(r.exam.verdicts.items())] for r in records], dtype=np.float64)
+
+
+def pool(records: Sequence[Record]) -> Cell:
+    """The cell of records that differ in their seed only, given in the order of seeds."""
+    arm, results = records[0].arm, matrix(records)
+    return Cell(
+        attack=arm.attack.spec,
+        version=arm.attack.version,
+        threat=arm.threat,
+        paper=arm.attack.paper,
+        privileged=arm.privileged,
+        defense=arm.defense,
+        accuracy=float(results.mean()),
+        interval=arm_interval(results),
+        n=records[0].exam.n,
+        seeds=tuple(r.arm.seed for r in records),
+        verdicts={v.value: sum(r.exam.counts.get(v, 0) for r in records) for v in Verdict},
+        loot=means(r.loot.model_dump(exclude={"sha256", "lost"}, exclude_none=True) for r in records),
+        lost=sum(r.loot.lost for r in records),
+        overlap=_overlaps(records),
+        exposed=_exposed([r.exposure for r in records if r.exposure]),
+        bill=means(r.bill.model_dump() for r in records),
+        score=fsum(r.exam.score for r in records) / len(records),
+        metrics=means(r.exam.metrics for r in records),
+        traces=traces(records),
+        ranked=len(records) >= RANKED_SEEDS,
+    )
+
+
+def means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean of each field that all rows have, none of no rows; the order of rows makes no difference."""
+    rows = list(rows)
+    shared = sorted(set(rows[0]).intersection(*rows[1:])) if rows else []
+    return {name: fsum(row[name] for row in rows) / len(rows) for name in shared}
+
+
+def _overlaps(records: Sequence[Record]) -> dict[str, Overlap]:
+    names = sorted({name for record in records for name in record.overlap})
+    return {name: _overlap([record.overlap[name] for record in records if name in record.overlap]) for name in names}
+
+
+def _overlap(scores: Sequence[OverlapScores]) -> Overlap:
+    return Overlap(
+        stolen=means(s.stolen for s in scores),
+        floor_other_question=means(s.floor_other_question for s in scores),
+        floor_surrogate=means(s.floor_surrogate for s in scores),
+        ceiling_victim_again=means(s.ceiling_victim_again for s in scores),
+    )
+
+
+def _exposed(found: Sequence[Exposure]) -> Exposed | None:
+    if not found:
+        return None
+    return Exposed(
+        signature=found[0].signature,
+        struct=fsum(e.struct for e in found) / len(found),
+        all=means(e.all for e in found if e.all),
+        struct_only=means(e.struct_only for e in found if e.struct_only),
+    )

@@ -1,0 +1,157 @@
+"""A panel: all results that may be compared with each other. Attacks down, defenses across, controls apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import Record
+from heistbench.leaderboard.board.cells import Cell, means, pool
+from heistbench.leaderboard.board.comparable import check
+from heistbench.leaderboard.board.gains import NONE, Place, idle, with_gains
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attack or control, a cell for each of the panel's defenses; None where the pair was not run."""
+
+    attack: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One defense: what an honest user gets through it, and the strongest attack on it.
+
+    `worst_accuracy`, the highest student accuracy over attacks, is the robust score: a stronger attack can only make it
+    worse. `missing` names the attacks that were not run against this defense.
+    """
+
+    defense: str
+    versions: tuple[str, ...]
+    touches: tuple[str, ...]
+    random: bool
+    stateful: bool
+    utility: dict[str, float]
+    worst_attack: str | None
+    worst_accuracy: float | None
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Who robs whom of what: what the panels of one sweep share."""
+
+    task: str
+    task_name: str
+    task_version: str
+    exam: str
+    victim: str
+    student: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel(Setting):
+    """One setting, one budget of queries, one protocol.
+
+    `baseline` names the best control that never queried the victim, None where there is none (gains are missing then);
+    `signatures` says how each overlap was measured.
+    """
+
+    budget: int
+    n: int
+    baseline: str | None
+    signatures: dict[str, str]
+    defenses: tuple[Column, ...]
+    attacks: tuple[Row, ...]
+    controls: tuple[Row, ...]
+
+
+def victim_label(record: Record) -> str:
+    """`victim-release`."""
+    return "-".join(filter(None, (record.arm.victim, record.arm.release)))
+
+
+def present(rows: Sequence[Row]) -> Iterator[Cell]:
+    """The cells of some rows, in their order."""
+    return (cell for row in rows for cell in row.cells if cell)
+
+
+def panel_of(records: Sequence[Record]) -> Panel:
+    """The panel of these records.
+
+    Raises HeistError when they were not made in the same way, or when a cell has one seed twice.
+    """
+    check(records)
+    attacks, controls = (_arms([r for r in records if r.arm.control is control]) for control in (False, True))
+    scored, baseline = with_gains(attacks, idle(controls))
+    columns = _columns(records, scored)
+    defenses = [column.defense for column in columns]
+    arm = records[0].arm
+    return Panel(
+        task=arm.task.spec,
+        task_name=arm.task.name,
+        task_version=min(r.arm.task.version for r in records),
+        exam=arm.exam.spec,
+        victim=victim_label(records[0]),
+        student=arm.student,
+        budget=arm.budget,
+        n=records[0].exam.n,
+        baseline=baseline,
+        signatures={name: scores.signature for r in records for name, scores in r.overlap.items()},
+        defenses=columns,
+        attacks=_rows(scored, defenses),
+        controls=_rows({place: pool(arm) for place, arm in controls.items()}, defenses),
+    )
+
+
+def _arms(records: Sequence[Record]) -> dict[Place, list[Record]]:
+    """Records by place, in the order of seeds. Raises HeistError for a seed that is there twice."""
+    arms: dict[Place, dict[int, Record]] = defaultdict(dict)
+    for record in records:
+        arm = record.arm
+        held = arms[arm.attack.spec, arm.defense].setdefault(arm.seed, record)
+        if held is not record:
+            raise HeistError(f"one cell is there twice: {record.path()}, of suites {held.arm.suite} and {arm.suite}")
+    return {place: [by_seed[seed] for seed in sorted(by_seed)] for place, by_seed in arms.items()}
+
+
+def _columns(records: Sequence[Record], cells: Mapping[Place, Cell]) -> tuple[Column, ...]:
+    """Undefended first, then ranked defenses by robust score, then the others by name."""
+    by_defense: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_defense[record.arm.defense].append(record)
+    attacks = {attack for attack, _ in cells}
+    worst = {d: _worst([c for (_, defense), c in cells.items() if defense == d]) for d in by_defense}
+    columns = [
+        Column(
+            defense=defense,
+            versions=tuple(part.version for part in here[0].arm.defenses),
+            touches=tuple(sorted({touch for part in here[0].arm.defenses for touch in part.touches})),
+            random=any(part.random for part in here[0].arm.defenses),
+            stateful=any(part.stateful for part in here[0].arm.defenses),
+            utility=means(r.utility.model_dump() for r in here),
+            worst_attack=cell.attack if (cell := worst[defense]) else None,
+            worst_accuracy=cell.accuracy if cell else None,
+            missing=tuple(sorted(attack for attack in attacks if (attack, defense) not in cells)),
+        )
+        for defense, here in by_defense.items()
+    ]
+    return tuple(sorted(columns, key=lambda c: (c.defense != NONE, *_rank(worst[c.defense], 1), c.defense)))
+
+
+def _worst(cells: Sequence[Cell]) -> Cell | None:
+    return min(cells, key=lambda cell: (-cell.accuracy, cell.attack), default=None)
+
+
+def _rank(cell: Cell | None, sign: int) -> tuple[bool, float]:
+    """Sorts ranked cells by accuracy (`sign` 1: low first, -1: high first) and before all unranked ones."""
+    return (False, sign * cell.accuracy) if cell and cell.ranked else (True, 0.0)
+
+
+def _rows(cells: Mapping[Place, Cell], defenses: Sequence[str]) -> tuple[Row, ...]:
+    """Ranked attacks by undefended accuracy, then the others by name."""
+    attacks = sorted({attack for attack, _ in cells}, key=lambda a: (*_rank(cells.get((a, NONE)), -1), a))
+    return tuple(Row(attack, tuple(cells.get((attack, defense)) for defense in defenses)) for attack in attacks)

@@ -1,0 +1,90 @@
+"""Accuracy by queries: what a student learns from thefts of different budgets (as arXiv:2603.07267, Figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heistbench.bench._stats import Interval
+from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.gains import NONE, Place, named
+from heistbench.leaderboard.board.panel import Panel, Setting, present
+
+CEILING = "true_trace"
+"""The control whose student learns from the victim's own hidden traces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One arm at one budget; `dollars` is what a theft of it cost, a mean over seeds."""
+
+    attack: str
+    accuracy: float
+    interval: Interval
+    n: int
+    seeds: int
+    dollars: float
+    ranked: bool
+    lost: int
+
+
+Points = tuple[Point | None, ...]
+"""A point for each budget of a sweep; None where nothing was run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One attack on one defense, from budget to budget."""
+
+    attack: str
+    defense: str
+    points: Points
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Setting):
+    """The panels that differ in their budget alone: each point stands for itself and is compared within its panel only.
+
+    `baseline` is at each budget the best control that never queried the victim, `ceiling` the true traces.
+    """
+
+    budgets: tuple[int, ...]
+    attacks: tuple[Line, ...]
+    baseline: Points
+    ceiling: Points
+
+
+def sweep_of(panels: Sequence[Panel]) -> Sweep:
+    """The sweep over panels of one setting, at least one, in the order of budgets."""
+    first = panels[0]
+    places = dict.fromkeys(_place(cell) for panel in reversed(panels) for cell in present(panel.attacks))
+    return Sweep(
+        task=first.task,
+        task_name=first.task_name,
+        task_version=min(panel.task_version for panel in panels),
+        exam=first.exam,
+        victim=first.victim,
+        student=first.student,
+        budgets=tuple(panel.budget for panel in panels),
+        attacks=tuple(Line(*place, tuple(_point(panel, place) for panel in panels)) for place in places),
+        baseline=tuple(_best(panel) for panel in panels),
+        ceiling=tuple(_point(panel, (CEILING, NONE)) for panel in panels),
+    )
+
+
+def _place(cell: Cell) -> Place:
+    return cell.attack, cell.defense
+
+
+def _point(panel: Panel, place: Place) -> Point | None:
+    cells = present((*panel.attacks, *panel.controls))
+    return next((_of(cell) for cell in cells if _place(cell) == place), None)
+
+
+def _best(panel: Panel) -> Point | None:
+    return next((_of(cell) for cell in present(panel.controls) if named(*_place(cell)) == panel.baseline), None)
+
+
+def _of(cell: Cell) -> Point:
+    seeds, dollars = len(cell.seeds), cell.bill["dollars"]
+    return Point(cell.attack, cell.accuracy, cell.interval, cell.n, seeds, dollars, cell.ranked, cell.lost)

@@ -1,0 +1,1 @@
+"""`heist compare`: what changed between two releases, runs, revisions, attacks or defenses."""

@@ -1,0 +1,61 @@
+"""Pairing: which arms of two sources are held against each other, and that they were made in the same way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import Record
+from heistbench.leaderboard.board.comparable import VICTIM, check, differs, file_of
+from heistbench.leaderboard.board.panel import victim_label
+
+FIELDS = ("task.spec", "exam.spec", "victim", "release", "student", "budget", "attack.spec", "defense")
+"""What identifies an arm; the last two are its place in its panel."""
+Key = tuple[Any, ...]
+"""The values of these fields."""
+Arms = Mapping[Key, Sequence[Record]]
+"""Records of each arm, in the order of seeds."""
+
+
+def key_of(record: Record, apart: Collection[str] = ()) -> Key:
+    """The key of a record's arm; the fields that stand apart are left blank, so that arms pair whatever their values."""
+    return tuple("" if field in apart else attrgetter(field)(record.arm) for field in FIELDS)
+
+
+def arms_of(records: Iterable[Record], apart: Collection[str] = ()) -> Arms:
+    """The arms of a source. Two with one key are for panels to refuse, as a seed that is there twice."""
+    found: dict[Key, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.arm.seed):
+        found[key_of(record, apart)].append(record)
+    return found
+
+
+def pair(names: tuple[str, str], base: Arms, new: Arms) -> list[tuple[Sequence[Record], Sequence[Record]]]:
+    """The arms that both sources have, in the order of their keys.
+
+    Raises HeistError when there are none, or when the records of a pair were not made in the same way: it names the field and
+    both files. The victim may differ where releases do.
+    """
+    found = [(base[key], new[key]) for key in sorted(base.keys() & new.keys())]
+    if not found:
+        raise _nothing_pairs(names, base, new)
+    for first, second in found:
+        old = {id(record) for record in first}
+        check(
+            [*first, *second],
+            may_differ=VICTIM if victim_label(first[0]) != victim_label(second[0]) else frozenset(),
+            called=lambda record, old=old: f"{names[id(record) not in old]}: {file_of(record)}",  # type: ignore[misc]
+        )
+    return found
+
+
+def _nothing_pairs(names: tuple[str, str], base: Arms, new: Arms) -> HeistError:
+    """The error that names the first field in which no arm of one source meets any of the other."""
+    at = next(n for n in range(1, len(FIELDS) + 1) if not {key[:n] for key in base} & {key[:n] for key in new}) - 1
+    shared = min({key[:at] for key in base} & {key[:at] for key in new})
+    one, other = (next(found[0] for key, found in sorted(arms.items()) if key[:at] == shared) for arms in (base, new))
+    values = attrgetter(FIELDS[at])(one.arm), attrgetter(FIELDS[at])(other.arm)
+    return differs(f"arm.{FIELDS[at]}", values, (f"{names[0]}: {file_of(one)}", f"{names[1]}: {file_of(other)}"))

@@ -1,0 +1,148 @@
+"""Reports of a comparison: tables in a terminal and what stands under them, and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from heistbench.leaderboard.board.cells import RANKED_SEEDS
+from heistbench.leaderboard.board.gains import named
+from heistbench.leaderboard.compare.comparison import VERDICTS, Comparison, Pair, Verdict
+from heistbench.leaderboard.terminal.draw import Line, listing, text
+from heistbench.leaderboard.words import DASH, clean, p_text, queries, share, signed, signed_span
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MARKS: dict[Verdict, str] = {"worse": "▲", "better": "▼", "tie": "=", "does not discriminate": "∅", "unranked": "·"}
+MEANINGS: dict[Verdict, str] = {
+    "worse": "students get more: the interval is above zero, and p < .05 after Holm's correction",
+    "better": "students get less: the interval is below zero, and p < .05 after Holm's correction",
+    "tie": "no difference shown",
+    "does not discriminate": "the attack gains nothing over the controls on either side: a tie says nothing",
+    "unranked": f"fewer than {RANKED_SEEDS} seeds on one side: no verdict",
+}
+SHORT: dict[Verdict, str] = {"does not discriminate": "n/d"}
+COLOURS: dict[Verdict, str] = {"worse": "bold red", "better": "green", "does not discriminate": "dim", "unranked": "dim"}
+MOVED = "the ground moved: {}; attacks differ for other reasons too than what is compared"
+FEW = 10
+"""Arms of one side only that are listed; `--json` has all."""
+
+
+def groups(comparison: Comparison) -> Iterator[tuple[str, list[Pair]]]:
+    """Pairs that share task, victim, student and budget, with a title that says so."""
+    for name, found in groupby(comparison.pairs, key=title):
+        yield name, list(found)
+
+
+def title(pair: Pair) -> str:
+    """What a pair has in common with those beside it."""
+    exam = "" if pair.exam == pair.task else f" · examined on {pair.exam}"
+    return f"{pair.task}{exam} · victim {victim(pair)} · student {pair.student} · {queries(pair.budget)}"
+
+
+def victim(pair: Pair) -> str:
+    """The victim, or both releases."""
+    return _both(pair.base.victim, pair.new.victim)
+
+
+def defense(pair: Pair) -> str:
+    """The defense, or both."""
+    return _both(pair.base.defense, pair.new.defense)
+
+
+def attack(pair: Pair) -> str:
+    """The attack, or both."""
+    return _both(pair.base.attack, pair.new.attack)
+
+
+def tables(comparison: Comparison) -> list[Table]:
+    """A table for each task, victim, student and budget, worst first, controls at the foot; from 80 columns on."""
+    return [_table(name, comparison.sides, pairs) for name, pairs in groups(comparison)]
+
+
+def lines(comparison: Comparison, threshold: float) -> list[str]:
+    """What stands under the tables, clean: verdicts counted, controls that moved, what has no counterpart, regressions."""
+    counts, moved = _counts(comparison), comparison.moved()
+    said = [f"{', '.join(f'{n} {verdict}' for verdict, n in counts.items() if n) or 'none'}, of {sum(counts.values())} attacks"]
+    if moved:
+        said.append(MOVED.format("; ".join(sentence(pair) for pair in moved)))
+    for side, only in zip(comparison.sides, comparison.only, strict=True):
+        if only:
+            more = f" and {len(only) - FEW} more" if len(only) > FEW else ""
+            said.append(f"only in {side}, not compared: {', '.join(only[:FEW])}{more}")
+    beyond = f"worse by more than {threshold:g}" if threshold else "worse"
+    said += [f"{beyond}: {sentence(pair)}" for pair in comparison.regressions(threshold)]
+    return [clean(line) for line in said]
+
+
+def sentence(pair: Pair) -> str:
+    """A pair and its difference in one line."""
+    found = pair.compared
+    numbers = f"{share(pair.base.accuracy)} to {share(pair.new.accuracy)}, {signed(found.mean)} {signed_span(found.interval)}"
+    return f"{named(attack(pair), defense(pair))}, {victim(pair)}: {numbers}, p {_p(pair)}"
+
+
+def as_json(comparison: Comparison, threshold: float) -> dict[str, Any]:
+    """All of a comparison, strings clean; `regression` says of each pair whether it is one beyond the threshold."""
+    regressions = comparison.regressions(threshold)
+    found: dict[str, Any] = {
+        "sides": comparison.sides,
+        "threshold": threshold,
+        "regressions": len(regressions),
+        "verdicts": _counts(comparison),
+        "ground_moved": [sentence(pair) for pair in comparison.moved()],
+        "only": dict(zip(comparison.sides, comparison.only, strict=True)),
+        "pairs": [{**asdict(pair), "regression": pair in regressions} for pair in comparison.pairs],
+    }
+    cleaned: dict[str, Any] = _cleaned(found)
+    return cleaned
+
+
+def _table(name: str, sides: tuple[str, str], pairs: Sequence[Pair]) -> Table:
+    base, new = sides
+    verdicts = {pair.compared.verdict for pair in pairs}
+    reading = [
+        f"{base}, {new}: accuracy of students over {_range(pairs)}; difference: {new} minus {base}, with its 95% interval",
+        "p: after Holm's correction; detect.: the smallest difference that would be shown four times in five",
+        *(f"{MARKS[verdict]} {SHORT.get(verdict, verdict)}: {MEANINGS[verdict]}" for verdict in VERDICTS if verdict in verdicts),
+    ]
+    rows, foot = ([_line(pair) for pair in pairs if pair.control is control] for control in (False, True))
+    return listing(name, reading, (f"{base}\n{new}", "difference", "p\ndetect.", "verdict"), rows, foot)
+
+
+def _line(pair: Pair) -> Line:
+    found = pair.compared
+    verdict = text(f"{MARKS[found.verdict]} {SHORT.get(found.verdict, found.verdict)}", COLOURS.get(found.verdict, ""))
+    accuracies = f"{share(pair.base.accuracy)}\n{share(pair.new.accuracy)}"
+    difference = f"{signed(found.mean)}\n{signed_span(found.interval)}"
+    return attack(pair), defense(pair), (accuracies, difference, f"{_p(pair)}\n{share(found.detectable)}", verdict)
+
+
+def _range(pairs: Sequence[Pair]) -> str:
+    seeds = sorted({len(side.seeds) for pair in pairs for side in (pair.base, pair.new)})
+    return f"{pairs[0].base.n} questions, {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds"
+
+
+def _p(pair: Pair) -> str:
+    return DASH if pair.compared.p_holm is None else p_text(pair.compared.p_holm)
+
+
+def _counts(comparison: Comparison) -> dict[str, int]:
+    counts = Counter(pair.compared.verdict for pair in comparison.attacks())
+    return {verdict: counts[verdict] for verdict in VERDICTS}
+
+
+def _both(base: str, new: str) -> str:
+    return base if base == new else f"{base} → {new}"
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {key: _cleaned(inner) for key, inner in value.items()}
+    return [_cleaned(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,1 @@
+"""`heist leaderboard build`: the board as a static site."""

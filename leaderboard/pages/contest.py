@@ -1,0 +1,144 @@
+"""Contests: one task and exam, one victim in all its releases, one student. The site has a page for each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import Record, read_record, slug
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.measured import all_cells
+from heistbench.leaderboard.board.panel import Panel, victim_label
+from heistbench.leaderboard.compare.releases import History, history_of, natural
+
+
+class Name(NamedTuple):
+    """What tells contests apart."""
+
+    task: str
+    exam: str
+    victim: str
+    student: str
+
+    @classmethod
+    def of(cls, record: Record) -> Name:
+        """The contest that a record belongs to."""
+        arm = record.arm
+        return cls(arm.task.spec, arm.exam.spec, arm.victim, arm.student)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the contest's page."""
+        task = self.task if self.exam == self.task else f"{self.task}, examined on {self.exam}"
+        return ",".join(map(slug, (task, self.victim, self.student)))
+
+
+class Arm(NamedTuple):
+    """A cell of a contest: its panel's victim with release, its budget, and its place there."""
+
+    victim: str
+    budget: int
+    attack: str
+    defense: str
+
+    @classmethod
+    def of(cls, panel: Panel, cell: Cell) -> Arm:
+        """Where a panel's cell stands."""
+        return cls(panel.victim, panel.budget, cell.attack, cell.defense)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release of the victim; its board has a panel a budget."""
+
+    name: str
+    board: Board
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The results of a contest, newest release first; `arms` holds each cell's records in the order of seeds.
+
+    `pages` says where each cell's page lies in the site: the sentence of its results' paths, without the seed.
+    """
+
+    name: Name
+    releases: tuple[Release, ...]
+    history: History | None
+    arms: Mapping[Arm, Sequence[Record]]
+    pages: Mapping[Arm, str]
+
+    @property
+    def board(self) -> Board:
+        """All releases on one board."""
+        boards = [release.board for release in self.releases]
+        return Board(
+            tuple(panel for board in boards for panel in board.panels),
+            tuple(sweep for board in boards for sweep in board.sweeps),
+        )
+
+    def records(self, panel: Panel, cell: Cell) -> Sequence[Record]:
+        """The records of a panel's cell."""
+        return self.arms[Arm.of(panel, cell)]
+
+    def page(self, panel: Panel, cell: Cell) -> str:
+        """The page of a panel's cell."""
+        return self.pages[Arm.of(panel, cell)]
+
+
+def contest_of(records: Sequence[Record]) -> Contest:
+    """The contest of these records, whatever their order.
+
+    Raises HeistError when they belong to several, when records of one panel were not made in the same way, and when two cells
+    would share a page.
+    """
+    if len(names := sorted({Name.of(record) for record in records})) > 1:
+        raise HeistError(f"two contests share a name in paths: {names[0]} and {names[1]}")
+    releases, arms = defaultdict(list), defaultdict(list)
+    for record in sorted(records, key=lambda record: record.arm.seed):
+        releases[record.arm.release].append(record)
+        arms[Arm(victim_label(record), record.arm.budget, record.arm.attack.spec, record.arm.defense)].append(record)
+    newest_first = sorted(releases, key=natural, reverse=True)
+    boards = tuple(Release(release, build(releases[release])) for release in newest_first)
+    pages = {arm: f"cells/{found[0].path().parent.as_posix()}.html" for arm, found in arms.items()}
+    history = history_of(records, [panel for release in boards for panel in release.board.panels])
+    contest = Contest(names[0], boards, history, arms, pages)
+    for panel, cell in cells(contest):
+        if len(contest.records(panel, cell)) != len(cell.seeds):
+            raise HeistError(f"{contest.page(panel, cell)}: results of two versions of a task would share this page")
+    return contest
+
+
+def cells(contest: Contest) -> Iterator[tuple[Panel, Cell]]:
+    """Every cell with its panel."""
+    return ((panel, cell) for panel in contest.board.panels for cell in all_cells(panel))
+
+
+def result_files(results: Path) -> list[list[Path]]:
+    """The result files under a folder, those of each contest together, whatever order the file system lists them in.
+
+    Contests are told apart by the paths of their files and by one record of each release. Raises HeistError when there are none.
+    """
+    releases: dict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
+    for path in sorted(results.rglob("seed-*.json")):
+        releases[path.parts[:-5], path.parent.name].append(path)
+    if not releases:
+        raise HeistError(f"no result files (seed-*.json) under {results}")
+    contests: dict[Name, list[Path]] = defaultdict(list)
+    for paths in releases.values():
+        contests[Name.of(read(paths[0]))] += paths
+    return [contests[name] for name in sorted(contests)]
+
+
+def read(path: Path) -> Record:
+    """One record. Raises HeistError where it is not one, or does not lie where its arm says."""
+    record = read_record(path)
+    place = record.path()
+    if path.parts[-len(place.parts) :] != place.parts:
+        raise HeistError(f"result file {path}: expected it at {place}")
+    return record

@@ -1,0 +1,163 @@
+"""The site: a pure function of result files. An index, a page a contest, a page a cell; all of the data as JSON and Parquet.
+
+Contests are built one after the other, on several cores where there are many files, and never all held at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from urllib.parse import quote
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._quiet import one_thread
+from heistbench.leaderboard.pages import render
+from heistbench.leaderboard.pages.cellpage import CellPage
+from heistbench.leaderboard.pages.contest import cells, contest_of, read, result_files
+from heistbench.leaderboard.pages.parquet import join, write_part
+from heistbench.leaderboard.pages.summary import Summary, summary_of
+
+ASSETS = Path(__file__).parent / "assets"
+FEW = 1000
+"""Up to so many files are built in this process: to start others takes longer."""
+MARK = "assets/heist.css"
+"""What tells a site from any other folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One contest to build: its files, the folder of the results, where the site is made and where it will stand."""
+
+    files: list[Path]
+    results: Path
+    aside: Path
+    site: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What the site's own files say of a contest."""
+
+    summary: Summary
+    board: str
+
+
+def build_site(results: Path, out: Path, built: Callable[[int, int], None] = lambda done, total: None) -> None:
+    """Build the site of all result files under a folder; `built` is told how many of them are in pages.
+
+    The site is made aside and renamed: a build that is killed leaves the old one whole. Raises HeistError when there are no
+    result files, when one is none or cannot be compared with those beside it, and when `out` is a folder that is no site.
+    """
+    results, out = results.absolute(), out.absolute()
+    _check(out)
+    aside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        jobs = [_Job(files, results, aside, out) for files in result_files(results)]
+        _write_all(aside, _built(jobs, built))
+        _replace(out, aside)
+    except OSError as error:
+        raise HeistError(f"{out}: cannot build there ({error})") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check(out: Path) -> None:
+    if out.exists() and not (out / MARK).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise HeistError(f"{out}: is there and is no site; expected a new or empty folder, or a site to build again")
+
+
+def _built(jobs: Sequence[_Job], built: Callable[[int, int], None]) -> list[_Built]:
+    """What every job gave, in the order of contests; the largest are done first."""
+    largest = sorted(jobs, key=lambda job: -len(job.files))
+    total, done, found = sum(len(job.files) for job in jobs), 0, []
+    for job, result in zip(largest, _results(largest, total), strict=True):
+        found.append(result)
+        built(done := done + len(job.files), total)
+    return sorted(found, key=lambda each: each.summary.name)
+
+
+def _results(jobs: Sequence[_Job], files: int) -> Iterator[_Built]:
+    if files <= FEW:
+        yield from map(_build, jobs)
+        return
+    workers = min(os.cpu_count() or 1, len(jobs))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _alone) as pool:
+        yield from pool.map(_build_alone, jobs)
+
+
+def _alone() -> None:
+    """Settings of a worker. Records hold no cycles, and looking for some all the time takes a fifth of it."""
+    one_thread()
+    gc.disable()
+
+
+def _build_alone(job: _Job) -> _Built:
+    found = _build(job)
+    gc.collect()
+    return found
+
+
+def _build(job: _Job) -> _Built:
+    """Write the pages of one contest and its part of the table."""
+    by_path = {path: read(path) for path in job.files}
+    contest = contest_of([*by_path.values()])
+    files = {id(record): path.relative_to(job.results).as_posix() for path, record in by_path.items()}
+    home = Path(os.path.relpath(job.results, job.site)).as_posix()
+    _write(job.aside / contest.name.folder / "index.html", render.contest_page(contest))
+    for panel, cell in cells(contest):
+        page, records = contest.page(panel, cell), contest.records(panel, cell)
+        root = "../" * page.count("/")
+        links = [f"{root}{quote(f'{home}/{files[id(record)]}')}" for record in records]
+        _write(job.aside / page, render.cell_page(CellPage.of(panel, cell, records, links), contest, root))
+    write_part(_part(job.aside, contest.name.folder), [*by_path.values()], [*files.values()])
+    return _Built(summary_of(contest), contest.board.to_json())
+
+
+def _part(site: Path, folder: str) -> Path:
+    return site / ".parts" / f"{folder}.parquet"
+
+
+def _write_all(site: Path, found: Sequence[_Built]) -> None:
+    """Write what is made of all contests."""
+    rows = [each.summary for each in found]
+    _write(site / "index.html", render.index_page(rows))
+    boards = ",\n".join(f"{json.dumps(each.summary.folder)}: {each.board}" for each in found)
+    _write(site / "board.json", f"{{\n{boards}}}\n")
+    join(site / "results.parquet", [_part(site, row.folder) for row in rows])
+    shutil.rmtree(site / ".parts")
+    for name in ("heist.css", "heist.js"):
+        _write(site / "assets" / name, (ASSETS / name).read_text(encoding="utf-8"))
+    _write(site / "assets" / "vega.js", _vega())
+
+
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as `window.vegaEmbed`; what else they declare stays out of the pages' way."""
+    from vl_convert import javascript_bundle
+
+    return f"(() => {{\n{javascript_bundle('window.vegaEmbed = vegaEmbed;')}\n}})();\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise HeistError(f"two pages of one name: {path.name} in {path.parent.name}") from None
+
+
+def _replace(site: Path, aside: Path) -> None:
+    old = site.with_name(f".{site.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if site.exists():
+        site.rename(old)
+    aside.rename(site)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,53 @@
+"""What `heist leaderboard build` and `serve` do."""
+
+from __future__ import annotations
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from heistbench.bench._errors import HeistError
+from heistbench.leaderboard.pages.site import build_site
+
+HOST = "127.0.0.1"
+"""Nobody else reaches a board that is served."""
+
+
+def build(results: Path, site: Path) -> None:
+    """Build the site of a folder of result files, and say where it is."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("result files", total=None)
+        build_site(results, site, lambda done, total: progress.update(bar, completed=done, total=total))
+    console.print(f"pages    {site / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+def serve(site: Path, port: int) -> None:
+    """Serve a site to this machine until Ctrl-C. Raises HeistError where there is no site, or the port is taken."""
+    if not (site / "index.html").is_file():
+        raise HeistError(f"no site in {site}: expected index.html; `heist leaderboard build` makes one")
+    try:
+        server = server_of(site, port)
+    except (OSError, OverflowError) as error:
+        raise HeistError(f"--port {port}: cannot listen there ({error})") from None
+    with server:
+        print(f"http://{HOST}:{server.server_address[1]}/  (Ctrl-C ends it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
+
+
+def server_of(site: Path, port: int) -> ThreadingHTTPServer:
+    """A server of the files of a site; port 0 takes a free one."""
+    return ThreadingHTTPServer((HOST, port), partial(_Handler, directory=str(site)))
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves files, and keeps quiet about it."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,194 @@
+"""Files from outside, which nobody vouches for: found and read as if each of them were meant to do harm."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from heistbench.bench._record import Record
+from heistbench.leaderboard.submit.findings import Fault, Problem
+
+LARGEST = 4 * 2**20
+"""Bytes of a result file: some 40,000 questions; the published ones have a hundredth."""
+MOST_FILES = 3000
+MOST_BYTES = 128 * 2**20
+"""Files and bytes of one submission; a larger one comes in parts."""
+PARTS = 7
+"""Parts of a result file's path."""
+NESTED = 32
+"""Objects and lists inside each other."""
+LONGEST_NAME = 200
+"""Bytes of a file's name: some file systems end at 255, and writing aside takes a few."""
+_NAME = re.compile(r"[A-Za-z0-9._=+,()-]+")
+_RESULT = re.compile(r"seed-\d+\.json")
+_VERSION: int = get_args(Record.model_fields["schema_version"].annotation)[0]
+
+
+class Refused(Exception):
+    """A file that holds no record; `faults` says why."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(*(fault.reason for fault in faults))
+        self.faults = faults
+
+
+def result_files(folder: Path) -> tuple[list[Path], list[Problem]]:
+    """The result files under a folder, relative to it and sorted, and a problem for all else that lies there.
+
+    Nothing is opened. What is found after `MOST_FILES` or `MOST_BYTES` is not looked at.
+    """
+    files, problems, size, names = list[Path](), list[Problem](), 0, dict[str, Path]()
+    for entry in _walk(folder):
+        path = Path(entry.path).relative_to(folder)
+        reason = _misplaced(entry, path)
+        if (twin := names.setdefault(str(path).casefold(), path)) != path:
+            reason = reason or f"has the name of {twin} but for upper and lower case: not every file system tells them apart"
+        if reason:
+            problems.append(Problem(path.as_posix(), "", reason))
+        elif entry.is_file(follow_symlinks=False):
+            files.append(path)
+            size += entry.stat(follow_symlinks=False).st_size
+        if len(files) + len(problems) > MOST_FILES or size > MOST_BYTES:
+            limit = f"{MOST_FILES:,} files or {MOST_BYTES:,} bytes"
+            return sorted(files), [*problems, Problem("", "", f"more than {limit}: send it in parts")]
+    if not files and not problems:
+        problems.append(Problem("", "", "no result files (seed-*.json)"))
+    return sorted(files), sorted(problems, key=lambda problem: problem.path)
+
+
+def read_untrusted(path: Path) -> Record:
+    """The record of a file that may hold anything. Raises Refused; bounded in time and memory."""
+    content = _content(path)
+    value = _parsed(content)
+    _check_version(value)
+    try:
+        record = Record.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Refused(*(Fault(".".join(map(str, each["loc"])), each["msg"]) for each in wrong)) from None
+    if record.model_dump(mode="json") != value:
+        raise Refused(Fault("", "is not written as heist writes records: a field that it always writes is missing"))
+    return record
+
+
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All entries below a folder; no link is followed, and nothing is entered below the depth of result files."""
+    pending = [(folder, 1)]
+    while pending:
+        here, depth = pending.pop()
+        with os.scandir(here) as entries:
+            for entry in entries:
+                yield entry
+                if depth < PARTS and entry.is_dir(follow_symlinks=False):
+                    pending.append((Path(entry.path), depth + 1))
+
+
+def _misplaced(entry: os.DirEntry[str], path: Path) -> str:
+    """Why something does not belong in a submission; empty for folders and result files."""
+    if not _NAME.fullmatch(entry.name) or len(entry.name) > LONGEST_NAME:
+        return "has a name that heist gives no file: too long, or with other signs than letters, digits and ._=+,()-"
+    if entry.is_symlink():
+        return "is a link; expected files and folders"
+    if entry.is_dir(follow_symlinks=False):
+        return "" if len(path.parts) < PARTS else "lies deeper than result files do"
+    if not entry.is_file(follow_symlinks=False):
+        return "is neither a file nor a folder"
+    if not _RESULT.fullmatch(entry.name):
+        return "is no result file; expected seed-0.json and so on, and nothing else"
+    size = entry.stat(follow_symlinks=False).st_size
+    return "" if size <= LARGEST else f"has {size:,} bytes; a result file has at most {LARGEST:,}"
+
+
+def _content(path: Path) -> bytes:
+    # Between listing and opening anything may have taken the file's place: what counts is what was opened.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Refused(Fault("", "is not a file"))
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise Refused(Fault("", f"cannot be read: {error.strerror}")) from None
+    if len(content) > LARGEST:
+        raise Refused(Fault("", f"has more than {LARGEST:,} bytes"))
+    return content
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    """JSON in the strict sense: an object, each key once, finite numbers, text that can be written again."""
+    try:
+        text = content.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair cannot be written
+    except RecursionError:
+        raise Refused(Fault("", _too_deep())) from None
+    except UnicodeEncodeError:
+        raise Refused(Fault("", "is not text: it holds half of a surrogate pair")) from None
+    except UnicodeDecodeError as error:
+        raise Refused(Fault("", f"is not UTF-8 ({error.reason} at byte {error.start})")) from None
+    except ValueError as error:
+        raise Refused(Fault("", f"is not JSON: {error}")) from None
+    if not isinstance(value, dict):
+        raise Refused(Fault("", "is JSON, but no object"))
+    if _depth_over(value, NESTED):
+        raise Refused(Fault("", _too_deep()))
+    return value
+
+
+def _check_version(value: dict[str, Any]) -> None:
+    found = value.get("schema_version")
+    if type(found) is not int:
+        raise Refused(Fault("schema_version", f"expected {_VERSION}"))
+    if found != _VERSION:
+        what = "run the suite again" if found < _VERSION else "this heist is older than the one that wrote it"
+        raise Refused(Fault("schema_version", f"{found} is not {_VERSION}: {what}"))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key[:40]!r} stands twice")
+        found[key] = value
+    return found
+
+
+def _float(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"number {text[:40]} is too large")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > 18:
+        raise ValueError(f"number {text[:40]} is too large")
+    return int(text)
+
+
+def _constant(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _depth_over(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        level = [inner for outer in level for inner in _inner(outer)]
+    return bool(level)
+
+
+def _inner(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _too_deep() -> str:
+    return f"nests more than {NESTED} objects and lists"

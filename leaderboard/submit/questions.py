@@ -1,0 +1,116 @@
+"""The questions attacked and examined, looked up again where the task makes them or its data is in the data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._nouns import Split
+from heistbench.bench._plugins import Task
+from heistbench.bench._provenance import contamination
+from heistbench.bench._record import PluginId, Record
+from heistbench.bench._registry import construct, registry
+from heistbench.bench._store import canonical, hash_of
+from heistbench.leaderboard.board.comparable import generation
+from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
+from heistbench.leaderboard.words import clean
+
+MOST = 20_000
+"""Questions of a split that are looked up."""
+SHARED = "test questions sharing a 13-gram with attack queries"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The questions of a split, as records speak of them: ids, and the hashes without and with gold answers."""
+
+    texts: tuple[str, ...]
+    ids: frozenset[str]
+    questions: str
+    graded: str
+    checkable: bool
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Look data up in the data folder alone: nobody's submission makes this machine download anything."""
+    before = os.environ.get("HF_HUB_OFFLINE")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("HF_HUB_OFFLINE")
+        if before is not None:
+            os.environ["HF_HUB_OFFLINE"] = before
+
+
+def check_questions(record: Record) -> Iterator[Finding]:
+    """What was attacked or examined and is not what the task asks; nothing is downloaded inside `offline`."""
+    arm, data = record.arm, record.provenance.data
+    tests = _look_up(arm.exam, "test", record.exam.n, data.get("exam", ""), "provenance.data.exam")
+    attacked = _look_up(arm.task, "query", arm.budget, data.get("task", ""), "provenance.data.task")
+    yield from broken(_examined(record, tests)) if isinstance(tests, Asked) else [tests]
+    yield from broken(_attacked(record, attacked)) if isinstance(attacked, Asked) else [attacked]
+    if isinstance(tests, Asked) and isinstance(attacked, Asked):
+        stated = record.provenance.contamination
+        if stated.keys() != {SHARED} or abs(stated[SHARED] - _shared(attacked, tests)) > 1e-9:
+            yield Fault("provenance.contamination", f"is not what the questions share: {_shared(attacked, tests):.6g}")
+
+
+def _examined(record: Record, tests: Asked) -> Iterator[Rule]:
+    verdicts, traces = record.exam.verdicts, record.exam.traces
+    own = verdicts.keys() == tests.ids
+    yield own, "exam.verdicts", f"are not of the first {len(tests.ids)} questions of the test split"
+    same = record.provenance.data.get("questions examined") == tests.graded
+    yield same, "provenance.data.questions examined", f"is not the hash of the exam's questions: {tests.graded}"
+    yield (traces is not None) == tests.checkable, "exam.traces", "are there if the exam can check traces, and only then"
+
+
+def _attacked(record: Record, attacked: Asked) -> Iterator[Rule]:
+    same = record.provenance.data.get("questions attacked") == attacked.questions
+    yield same, "provenance.data.questions attacked", f"is not the hash of the task's questions: {attacked.questions}"
+    checked = (record.loot.whole_traces is not None) == attacked.checkable
+    yield checked, "loot.whole_traces", "is there if the task can check traces, and only then"
+    yield {e.id for e in record.examples} <= attacked.ids, "examples", "shows a question that was not attacked"
+
+
+def _look_up(stated: PluginId, split: Split, n: int, digests: str, field: str) -> Asked | Finding:
+    """The first `n` questions of a split, or why there are none to compare with."""
+    cls = registry.all("task").get(stated.name)
+    if cls is None or generation(cls.info.version) != generation(stated.version) or n > MOST:
+        return Unchecked(f"the questions of {clean(stated.spec)}: not known here, or more than {MOST:,}")
+    try:
+        task = cast(Task, construct(cls, stated.parameters, "task"))
+        here = task.data_digest()
+    except HeistError:
+        return Unchecked(f"the questions of {clean(stated.spec)}: its data is not in the data folder")
+    if here != digests:
+        return Fault(field, "is not the hash of the task's data as it is here")
+    try:
+        return _asked(stated.name, canonical(stated.parameters), split, n)
+    except HeistError as error:
+        return Fault(field, str(error))
+
+
+@lru_cache(maxsize=32)
+def _asked(name: str, parameters: str, split: Split, n: int) -> Asked:
+    task = cast(Task, construct(registry.get("task", name), json.loads(parameters), name))
+    problems = task.problems(split, n)
+    return Asked(
+        texts=tuple(p.question.text for p in problems),
+        ids=frozenset(p.question.id for p in problems),
+        questions=hash_of([p.question for p in problems]),
+        graded=hash_of([(p.question, p.gold) for p in problems]),
+        checkable=bool(problems) and task.check(problems[0], "") is not None,
+    )
+
+
+@lru_cache(maxsize=32)
+def _shared(attacked: Asked, tests: Asked) -> float:
+    return contamination(attacked.texts, tests.texts)

@@ -1,0 +1,81 @@
+"""Adding a submission to the published results, all of it or nothing, and saying in a terminal what was found about one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import write_record
+from heistbench.bench._store import hash_of
+from heistbench.leaderboard.submit.findings import Verification
+from heistbench.leaderboard.submit.verify import examine
+from heistbench.leaderboard.terminal.draw import text
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+SHOWN = 3
+"""Places of one problem that a terminal shows; `--json` has all."""
+
+
+def add(folder: Path, results: Path) -> tuple[Verification, Path | None]:
+    """Verify a submission and put its records into a new folder under `results`; None where it was refused.
+
+    The folder has the name of the suite, with the submission's hash where that name is taken. It is written aside and renamed:
+    whoever looks sees all of it or nothing. Raises HeistError as `verify` does, and where it cannot be written.
+    """
+    found, records = examine(folder, results)
+    if not found.sound:
+        return found, None
+    suite = next(iter(records.values())).arm.suite
+    target = results / suite
+    if target.exists():
+        target = results / f"{suite}-{hash_of([record.model_dump(mode='json') for record in records.values()])[:8]}"
+    # Not in the folder of results, whose readers would find it there.
+    aside = results.parent / f".{target.name}.{os.getpid()}.part"
+    try:
+        for record in records.values():
+            write_record(aside, record)
+        aside.rename(target)
+    except OSError as error:
+        raise HeistError(f"{target}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return found, target
+
+
+def report(found: Verification, as_json: bool = False) -> None:
+    """Print what was found about a submission."""
+    from rich.console import Console
+
+    if as_json:
+        print(json.dumps(found.as_dict(), indent=1))
+        return
+    console = Console()
+    for line in [*_refusals(found), *_outcome(found)]:
+        console.print(line, soft_wrap=True)
+
+
+def _refusals(found: Verification) -> Iterator[Text]:
+    """Each reason once, with the places it was found at."""
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for problem in found.problems:
+        places[problem.field, problem.reason].append(problem.path)
+    for (field, reason), paths in places.items():
+        yield text(f"{field}: {reason}" if field else reason, "bold")
+        more = f", and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else ""
+        shown = [path for path in paths[:SHOWN] if path]
+        yield from (text(f"    {path}{more if path is shown[-1] else ''}") for path in shown)
+
+
+def _outcome(found: Verification) -> Iterator[Text]:
+    size = f"result files: {found.files:,}, cells: {found.cells:,}, panels: {found.panels:,}"
+    yield text("only stated, and not checked:")
+    yield from (text(f"    {what}", "dim") for what in found.unchecked)
+    yield text(f"{size}; {'sound' if found.sound else f'refused, problems: {len(found.problems):,}'}", "bold")

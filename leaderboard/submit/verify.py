@@ -1,0 +1,81 @@
+"""Verifying a submission: result files from outside, against themselves, this code and the published results.
+
+Nothing in a submission is trusted, and nothing in it is run. What no check can tell, such as whether the verdicts came from a
+run at all, is named in `Verification.unchecked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+
+from heistbench.bench._errors import HeistError
+from heistbench.bench._record import Record, read_record
+from heistbench.leaderboard.submit.arithmetic import check_arithmetic
+from heistbench.leaderboard.submit.completeness import check_whole, panel, setting
+from heistbench.leaderboard.submit.findings import Fault, Finding, Verification
+from heistbench.leaderboard.submit.intake import Refused, read_untrusted, result_files
+from heistbench.leaderboard.submit.known import check_known
+from heistbench.leaderboard.submit.questions import check_questions, offline
+from heistbench.leaderboard.submit.stated import check_stated
+
+STATED = (
+    "that the verdicts are those of a run: replies of students are no part of a result file",
+    "partial scores, further metrics, kinds of trace, overlap, exposure and what honest users get: their texts are not here",
+    "loot and its hash, prompts and theft: they lie in the store of whoever ran the suite",
+    "weights of students, and of every model that is not shipped",
+    "the bill, the hardware, the time and the packages",
+    "texts of examples",
+)
+"""What is only stated, in every submission."""
+
+
+def verify(folder: Path, results: Path) -> Verification:
+    """Check all that lies in a folder of result files, and how it would stand beside the published `results`.
+
+    Raises HeistError where there is no such folder and where a published result cannot be read; whatever the submission holds,
+    it is no error but a problem.
+    """
+    return examine(folder, results)[0]
+
+
+def examine(folder: Path, results: Path) -> tuple[Verification, dict[str, Record]]:
+    """As `verify`, with the records by their paths, as far as they could be read."""
+    for path in (folder, results):
+        if not path.is_dir():
+            raise HeistError(f"{path}: no such folder")
+    files, problems = result_files(folder)
+    found, records = Verification(files=len(files), problems=problems), dict[str, Record]()
+    with offline():
+        for path in files:
+            try:
+                record = read_untrusted(folder / path)
+            except Refused as refused:
+                found.note(path.as_posix(), refused.faults)
+                continue
+            found.note(path.as_posix(), _check(path, record))
+            records[path.as_posix()] = record
+    placed = [path for path, record in records.items() if record.path().as_posix() == path]
+    if placed and len(placed) == len(files):
+        for at, finding in check_whole(records, _beside(records, results)):
+            found.note(at, [finding])
+    found.cells = len({Path(path).parent for path in records})
+    found.panels = len({panel(record) for record in records.values()})
+    found.unchecked = [*dict.fromkeys(found.unchecked), *STATED]
+    return found, records
+
+
+def _check(path: Path, record: Record) -> Iterator[Finding]:
+    """One record by itself."""
+    if record.path() != path:
+        yield Fault("arm", f"is that of {record.path().as_posix()}")
+    checks = (check_arithmetic, check_stated, check_known, check_questions)
+    yield from chain.from_iterable(check(record) for check in checks)
+
+
+def _beside(records: Mapping[str, Record], results: Path) -> list[Record]:
+    """The published records of the same settings."""
+    settings = {setting(record) for record in records.values()}
+    patterns = [f"{task}/{victim}/*/*/*/{student}/seed-*.json" for task, victim, student in sorted(settings, key=str)]
+    return [read_record(path) for pattern in patterns for path in sorted(results.rglob(pattern))]

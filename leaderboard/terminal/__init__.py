@@ -1,0 +1,1 @@
+"""`heist leaderboard show`: the board in a terminal."""
