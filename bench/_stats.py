@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -130,21 +130,31 @@ def sign_flip_p(new: Matrix, base: Matrix) -> float:
     test. Seeds are taken as given: their spread is not in here.
     """
     import numpy as np
-    from scipy.stats import binom
 
     differences = np.rint(new.sum(0) * len(base) - base.sum(0) * len(new)).astype(np.int64)
-    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    found = np.bincount(np.abs(differences))
+    sizes = np.flatnonzero(found[1:]) + 1
     if not sizes.size:
         return 1.0
     unit = int(np.gcd.reduce(sizes))
     masses = []
-    for size, count in zip((sizes // unit).tolist(), counts.tolist(), strict=True):
+    for size, count in zip((sizes // unit).tolist(), found[sizes].tolist(), strict=True):
         mass = np.zeros(size * count + 1)
-        mass[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        mass[::size] = _coins(count)
         masses.append(mass)
     mass = reduce(np.convolve, masses)
     sums = 2 * np.arange(len(mass)) - (len(mass) - 1)
     return min(1.0, float(mass[np.abs(sums) >= abs(int(differences.sum())) // unit].sum()))
+
+
+@cache
+def _coins(count: int) -> Vector:
+    """The chances of 0, 1, ... heads in `count` fair throws."""
+    import numpy as np
+    from scipy.stats import binom
+
+    found: Vector = binom.pmf(np.arange(count + 1), count, 0.5)
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
