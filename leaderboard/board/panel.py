@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
+from heistbench.bench._stats import Interval
 from heistbench.leaderboard.board.cells import Cell, means, pool
 from heistbench.leaderboard.board.comparable import check
 from heistbench.leaderboard.board.gains import NONE, Place, idle, with_gains
@@ -37,6 +38,7 @@ class Column:
     utility: dict[str, float]
     worst_attack: str | None
     worst_accuracy: float | None
+    worst_interval: Interval | None
     missing: tuple[str, ...]
 
 
@@ -135,6 +137,7 @@ def _columns(records: Sequence[Record], cells: Mapping[Place, Cell]) -> tuple[Co
             utility=means(r.utility.model_dump() for r in here),
             worst_attack=cell.attack if (cell := worst[defense]) else None,
             worst_accuracy=cell.accuracy if cell else None,
+            worst_interval=cell.interval if cell else None,
             missing=tuple(sorted(attack for attack in attacks if (attack, defense) not in cells)),
         )
         for defense, here in by_defense.items()

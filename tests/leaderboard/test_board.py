@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import heistbench.leaderboard
 from heistbench.bench._errors import HeistError
 from heistbench.bench._record import Record
+from heistbench.bench._stats import wilson
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.panel import Panel
@@ -169,6 +170,7 @@ def test_the_worst_case_is_the_strongest_attack_and_a_stronger_one_can_only_rais
     assert column.worst_attack == "strong"
     stronger = build([*records, make("stronger", "wall", 1.0)]).panels[0].defenses[0]
     assert (stronger.worst_attack, stronger.worst_accuracy) == ("stronger", 1.0)
+    assert stronger.worst_interval == wilson(120, 120)
 
 
 def test_a_pair_that_was_not_run_is_none_and_named(board: Board) -> None:
