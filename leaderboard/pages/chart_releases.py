@@ -29,7 +29,7 @@ LINES = {"symbolType": "stroke", "symbolStrokeWidth": 2}
 READING = (
     "Each line is one attack behind one defense, from release to release. A triangle up is a regression: students get "
     "significantly more than from the release before. A triangle down is an improvement, a mere point shows no difference. Where "
-    "controls move, the ground moved, and changes beside them are not the victim's doing alone."
+    "controls that never ask the victim move, the ground moved, and changes beside them are not the victim's doing alone."
 )
 
 

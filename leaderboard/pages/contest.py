@@ -75,10 +75,10 @@ class Contest:
 
     @property
     def board(self) -> Board:
-        """All releases on one board."""
+        """All releases on one board, the largest budget of each first."""
         boards = [release.board for release in self.releases]
         return Board(
-            tuple(panel for board in boards for panel in board.panels),
+            tuple(panel for board in boards for panel in sorted(board.panels, key=lambda panel: -panel.budget)),
             tuple(sweep for board in boards for sweep in board.sweeps),
         )
 

@@ -314,3 +314,10 @@ def test_lightness_alone_orders_the_scale(anchors: tuple[str, ...], sign: int) -
 def test_the_scale_ends_at_its_anchors_and_stays_there() -> None:
     assert (fill(0), fill(1), fill(-1), fill(2)) == (LIGHT[0], LIGHT[-1], LIGHT[0], LIGHT[-1])
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+def test_the_largest_budget_of_the_newest_release_stands_first(make: Make) -> None:
+    about = [(release, budget) for release in "12" for budget in (0, 9, 100)]
+    records = [make("rep", arm__budget=budget, arm__release=release, provenance__data={}) for release, budget in about]
+    panels = contest_of(records).board.panels
+    assert [(panel.victim[-1], panel.budget) for panel in panels] == [(r, b) for r in "21" for b in (100, 9, 0)]
