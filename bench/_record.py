@@ -121,8 +121,8 @@ class Exam(Strict):
             raise ValueError("counts are not those of the verdicts")
         if abs(self.accuracy * n - again[Verdict.RIGHT]) > 1e-6:
             raise ValueError("accuracy is not that of the verdicts")
-        told = sum(self.verdicts.get(i) is Verdict.RIGHT for i in self.partial)
-        if abs(self.score * n - fsum((again[Verdict.RIGHT], -told, *self.partial.values()))) > 1e-6:
+        partial = [(share, self.verdicts[i] is Verdict.RIGHT) for i, share in self.partial.items() if i in self.verdicts]
+        if abs(self.score * n - again[Verdict.RIGHT] - fsum(share - right for share, right in partial)) > 1e-6:
             raise ValueError("score is not that of the questions")
         if self.traces is not None and self.traces.keys() != self.verdicts.keys():
             raise ValueError("traces are not those of the questions")

@@ -14,10 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import quote
+
+from filelock import FileLock
 
 from heistbench.bench._errors import HeistError
 from heistbench.bench._quiet import one_thread
+from heistbench.bench._store import hash_of
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
 from heistbench.leaderboard.pages.contest import cells, contest_of, read, result_files
@@ -56,15 +60,22 @@ def build_site(results: Path, out: Path, built: Callable[[int, int], None] = lam
     result files, when one is none or cannot be compared with those beside it, and when `out` is a folder that is no site.
     """
     results, out = results.absolute(), out.absolute()
-    _check(out)
     aside = out.with_name(f".{out.name}.part")
+    try:
+        # Two runs of one suite end at one site: one after the other.
+        with FileLock(Path(gettempdir(), f"heist-site-{hash_of(str(out))[:16]}.lock")):
+            _check(out)
+            _build_aside(results, out, aside, built)
+    except OSError as error:
+        raise HeistError(f"{out}: cannot build there ({error})") from None
+
+
+def _build_aside(results: Path, out: Path, aside: Path, built: Callable[[int, int], None]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     try:
         jobs = [_Job(files, results, aside, out) for files in result_files(results)]
         _write_all(aside, _built(jobs, built))
         _replace(out, aside)
-    except OSError as error:
-        raise HeistError(f"{out}: cannot build there ({error})") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
