@@ -6,13 +6,10 @@ from typing import Any
 
 from heistbench.bench._measure import benign_traces, each_overlap
 from heistbench.bench._nouns import Exposure
+from heistbench.bench._record import EXAMPLE_LENGTH, EXAMPLES_EACH_END
 from heistbench.bench._stages import Theft
 from heistbench.bench._store import hash_of, write_json
 from heistbench.bench._world import World, read_json
-
-EACH_END = 5
-LONGEST = 2000
-"""Characters of a text that are shown."""
 
 
 def pick_examples(world: World, theft: Theft) -> list[dict[str, Any]]:
@@ -50,7 +47,7 @@ def _examples(world: World, theft: Theft) -> list[dict[str, Any]]:
             "hidden": _clipped(hidden[at[row.id]]) if hidden else None,
             "score": scores.get(row.id),
         }
-        for row in (rows if len(rows) <= 2 * EACH_END else rows[:EACH_END] + rows[-EACH_END:])
+        for row in (rows if len(rows) <= 2 * EXAMPLES_EACH_END else rows[:EXAMPLES_EACH_END] + rows[-EXAMPLES_EACH_END:])
     ]
 
 
@@ -61,4 +58,4 @@ def _visible(raw: dict[str, Any]) -> str:
 
 
 def _clipped(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= EXAMPLE_LENGTH else text[: EXAMPLE_LENGTH - 1] + "…"

@@ -21,6 +21,10 @@ Natural = Annotated[int, Field(ge=0)]
 if TYPE_CHECKING:
     from heistbench.bench._examine import Examined
 
+EXAMPLES_EACH_END = 5
+"""Examples of the most telling rows of a theft, and of the least telling ones."""
+EXAMPLE_LENGTH = 2000
+"""Characters of a text that an example shows."""
 TraceSeen = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(TraceKind))}) \d+$")]
 """Kind and length of a trace, such as `right 15`."""
 

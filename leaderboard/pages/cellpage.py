@@ -7,13 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from heistbench.bench._record import Example, Record
+from heistbench.bench._record import EXAMPLES_EACH_END, Example, Record
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.panel import Panel, victim_label
 from heistbench.leaderboard.pages.celltables import Table, results, seed_row, theft
 
-EACH_END = 5
-"""Examples of the most telling rows, and of the least telling ones."""
 Fact = tuple[str, str]
 """A name and what it stands for."""
 
@@ -88,8 +86,8 @@ def _examples(records: Sequence[Record]) -> tuple[list[Shown], list[Shown]]:
     once: dict[str, Shown] = {}
     for shown in found:
         once.setdefault(shown.example.id, shown)
-    half = min(EACH_END, (len(once) + 1) // 2)
-    return [*once.values()][:half], [*once.values()][max(half, len(once) - EACH_END) :]
+    half = min(EXAMPLES_EACH_END, (len(once) + 1) // 2)
+    return [*once.values()][:half], [*once.values()][max(half, len(once) - EXAMPLES_EACH_END) :]
 
 
 def _facts(record: Record) -> Iterator[tuple[str, list[Fact]]]:

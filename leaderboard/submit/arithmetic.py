@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, pairwise
 
 from heistbench.bench._overlap import SIGNATURES
-from heistbench.bench._record import OverlapScores, Record
+from heistbench.bench._record import EXAMPLE_LENGTH, EXAMPLES_EACH_END, OverlapScores, Record
 from heistbench.bench._store import hash_of
 from heistbench.leaderboard.submit.findings import Fault, Rule, broken
 
@@ -17,8 +17,6 @@ EXACT, ROUNDED = 1e-9, 1e-6
 """By how much a share may be off: as it was computed, or as it was written with six digits."""
 UNBOUNDED = "length_ratio"
 """The one metric of overlap that may be over 1."""
-EXAMPLES, LONGEST = 10, 2000
-"""Examples of a record, and characters of a text in them, at most."""
 NOTHING = hash_of([])
 
 
@@ -108,12 +106,12 @@ def _exposure(record: Record) -> Iterator[Rule]:
 
 
 def _examples(record: Record) -> Iterator[Rule]:
-    shown, most = record.examples, min(EXAMPLES, record.loot.rows)
+    shown, most = record.examples, min(2 * EXAMPLES_EACH_END, record.loot.rows)
     scores = [example.score for example in shown if example.score is not None]
     texts = [text for e in shown for text in (e.question, e.exposed, e.stolen, e.answer, e.hidden) if text]
     yield len(shown) <= most, "examples", f"has {len(shown)} rows; expected at most {most}"
     yield len({example.id for example in shown}) == len(shown), "examples", "shows a row twice"
-    yield all(len(text) <= LONGEST for text in texts), "examples", f"has a text of more than {LONGEST:,} characters"
+    yield all(len(text) <= EXAMPLE_LENGTH for text in texts), "examples", f"has a text of more than {EXAMPLE_LENGTH:,} characters"
     yield len(scores) in (0, len(shown)), "examples", "some have a score and some have none"
     yield all(0 <= score <= 1 for score in scores), "examples", "has a score out of [0, 1]"
     yield all(a >= b for a, b in pairwise(scores)), "examples", "is not in the order of scores"

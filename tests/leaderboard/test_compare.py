@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
+from heistbench.bench._record import Record, read_records
+from heistbench.bench._session import PUBLISHED
 from heistbench.leaderboard.compare.comparison import Comparison, Pair, compare, compare_within
 
 Make = Callable[..., Record]
@@ -303,3 +304,14 @@ def test_sources_that_share_each_field_but_no_arm_name_the_field_that_parts_them
     base, new = [make("rep", "none"), make("inversion", "wall")], [make("rep", "wall"), make("inversion", "none")]
     with pytest.raises(HeistError, match=r"arm\.defense is '\w+' in base: .* and '\w+' in new: "):
         compare(base, new)
+
+
+# the published board
+
+
+def test_the_second_pocket_release_closed_exposure_by_prompting_and_nothing_else() -> None:
+    records = read_records(PUBLISHED / "pocket-full")
+    found = compare(*([r for r in records if r.arm.release == name] for name in "12"))
+    differs = {(pair.new.attack, pair.compared.verdict) for pair in found.pairs if pair.compared.verdict in ("better", "worse")}
+    assert differs == {("rep(shots=2)", "better")}
+    assert sum(pair.compared.verdict == "better" for pair in found.pairs) == len({r.arm.defense for r in records})

@@ -16,11 +16,9 @@ from hypothesis import strategies as st
 from sound_submission import COMMIT, QUERY, SEEDS, TEST, sound, write_sound
 
 from heistbench.bench._errors import HeistError
-from heistbench.bench._examples import EACH_END, LONGEST
 from heistbench.bench._nouns import Verdict
 from heistbench.bench._record import Record, write_record
 from heistbench.bench._session import PUBLISHED
-from heistbench.leaderboard.submit import arithmetic
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.intake import LARGEST, Refused, read_untrusted
 from heistbench.leaderboard.submit.verify import verify
@@ -584,10 +582,6 @@ def test_no_content_raises(tmp_path_factory: pytest.TempPathFactory, content: by
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "seed-0.json").write_bytes(content)
     assert not verify(folder, folder).sound
-
-
-def test_bounds_are_those_of_the_harness() -> None:
-    assert (arithmetic.EXAMPLES, arithmetic.LONGEST) == (2 * EACH_END, LONGEST)
 
 
 def test_nothing_is_looked_for_online(folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch) -> None:
