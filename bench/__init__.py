@@ -1,16 +1,7 @@
 """The harness's public API: all that a plugin author imports."""
 
-from heistbench.bench._choice import read_options
-from heistbench.bench._compress import Style, compression_prompt
-from heistbench.bench._data import DataFile, json_lines
-from heistbench.bench._demos import WRAPPERS, Demonstration, Wrapper, demonstration_prompt, read_shown, show
-from heistbench.bench._elicit import DEEP_THINK, Request, request_prompt, tool_prompt, with_boundary
-from heistbench.bench._errors import BudgetExceeded, HeistError
-from heistbench.bench._exposure import demonstrations, final_text, read_exposed, same_answer
-from heistbench.bench._inversion import inversion_prompt, invert, own_rows, rebuilt
-from heistbench.bench._mathgrade import MathTask, grade_math, grade_math_all
-from heistbench.bench._mathtext import boxed_answer
-from heistbench.bench._nouns import (
+from heistbench.bench.contracts.errors import BudgetExceeded, HeistError
+from heistbench.bench.contracts.nouns import (
     Bill,
     Exposure,
     Grade,
@@ -29,13 +20,22 @@ from heistbench.bench._nouns import (
     Verdict,
     question_id,
 )
-from heistbench.bench._number import read_number
-from heistbench.bench._openbook import OpenBook, ask, read_trace, tidy, write_trace
-from heistbench.bench._plugins import Attack, Defense, Task, attack, defense, task
-from heistbench.bench._qascore import answer_scores, bleu, final_answer, graded, list_scores, readings, rouge_l
-from heistbench.bench._splits import examination_only, first, hundredth
-from heistbench.bench._text import Parts, render_call, render_reply, split_reply
-from heistbench.bench._wall import Kit, Target, Truth
+from heistbench.bench.contracts.plugins import Attack, Defense, Task, attack, defense, task
+from heistbench.bench.contracts.replies import Parts, render_call, render_reply, split_reply
+from heistbench.bench.contracts.splits import examination_only, first, hundredth
+from heistbench.bench.contracts.wall import Kit, Target, Truth
+from heistbench.bench.prompting.compression import Style, compression_prompt
+from heistbench.bench.prompting.demonstrations import WRAPPERS, Demonstration, Wrapper, demonstration_prompt, read_shown, show
+from heistbench.bench.prompting.exposure import demonstrations, final_text, read_exposed, same_answer
+from heistbench.bench.prompting.inversion import inversion_prompt, invert, own_rows, rebuilt
+from heistbench.bench.prompting.requests import DEEP_THINK, Request, request_prompt, tool_prompt, with_boundary
+from heistbench.bench.scoring.math_text import boxed_answer
+from heistbench.bench.scoring.mathematics import MathTask, grade_math, grade_math_all
+from heistbench.bench.scoring.numbers import read_number
+from heistbench.bench.scoring.open_answers import answer_scores, bleu, final_answer, graded, list_scores, readings, rouge_l
+from heistbench.bench.scoring.open_book import OpenBook, ask, read_trace, tidy, write_trace
+from heistbench.bench.scoring.options import read_options
+from heistbench.bench.storage.data_files import DataFile, json_lines
 
 __all__ = [
     "DEEP_THINK",

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from heistbench.bench._board_verbs import Json, board_app
-from heistbench.bench._errors import HeistError
-from heistbench.bench._quiet import one_thread
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.models.process import one_thread
+from heistbench.bench.verbs.leaderboard import Json, board_app
 
 app = App(
     name="heist",
@@ -62,8 +62,8 @@ def run(
     heist run pocket-full --jobs 2
     heist run --attack rep --defense 'redact_summary(level=all)+noise_answers(rate=0.3)' --seeds 0,1,2
     """
-    from heistbench.bench._budget import Budget
-    from heistbench.bench._session import Options, run_suite
+    from heistbench.bench.stages.budget import Budget
+    from heistbench.bench.verbs.run import Options, run_suite
 
     _load(plugin)
     budget, plugins = Budget(budget_queries, budget_usd), tuple(plugin or ())
@@ -73,7 +73,7 @@ def run(
 @app.command(name="list")
 def list_plugins(*, json: Json = False, plugin: Plugins = None) -> None:
     """List every attack, control, defense and task with version, parameters, paper, threat model and origin."""
-    from heistbench.bench._listing import describe_plugins, plugin_text
+    from heistbench.bench.verbs.listing import describe_plugins, plugin_text
 
     _load(plugin)
     _print(describe_plugins() if json else plugin_text())
@@ -87,7 +87,7 @@ def overlap(
     json: Json = False,
 ) -> None:
     """Score the overlap of two texts a line: {"reference": ..., "candidate": ...}."""
-    from heistbench.bench._listing import overlap_report, overlap_table
+    from heistbench.bench.verbs.listing import overlap_report, overlap_table
 
     report = overlap_report(pairs, signature)
     _print(report if json else overlap_table(report))
@@ -103,7 +103,7 @@ def grade(
     plugin: Plugins = None,
 ) -> None:
     """Grade replies from anywhere, one a line: {"id": ..., "reply": ...} or {"gold": ..., "reply": ...}."""
-    from heistbench.bench._gradeverb import grade_replies, grade_table
+    from heistbench.bench.verbs.grade import grade_replies, grade_table
 
     _load(plugin)
     report = grade_replies(task, replies, data)
@@ -134,7 +134,7 @@ def compare(
     heist compare HEAD~1 out/pocket-full --threshold 0.05 --junit compare.xml
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
     """
-    from heistbench.bench._session import PUBLISHED
+    from heistbench.bench.verbs.run import PUBLISHED
     from heistbench.leaderboard.compare.verb import Request, compare_sources
 
     if compare_sources(Request(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
@@ -144,7 +144,7 @@ def compare(
 @app.command
 def doctor(*, json: Json = False) -> None:
     """Say what is installed, which engines and accelerators are usable, and what to do about the rest."""
-    from heistbench.bench._doctor import examine_machine, report_table
+    from heistbench.bench.verbs.doctor import examine_machine, report_table
 
     checks = examine_machine()
     _print([check.as_dict() for check in checks] if json else report_table(checks))
@@ -159,7 +159,7 @@ def build(
     scale: Annotated[float, Parameter(help="Share of the lessons to train on, to try the command.")] = 1.0,
 ) -> None:
     """Train the shipped pocket models again from recipe and seed, and print each one's accuracy."""
-    from heistbench.bench._session import build_pocket
+    from heistbench.bench.verbs.run import build_pocket
 
     build_pocket(names, out, scale)
 
@@ -182,7 +182,7 @@ def main() -> None:
 
 
 def _load(plugins: list[Path] | None) -> None:
-    from heistbench.bench._registry import load_plugin
+    from heistbench.bench.contracts.registry import load_plugin
 
     for path in plugins or ():
         load_plugin(path)

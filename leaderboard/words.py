@@ -7,10 +7,10 @@ import unicodedata
 from math import ceil
 from typing import Protocol
 
-from heistbench.bench._stats import Interval, wilson
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.cells import RANKED_SEEDS, Cell, Gain, Outcome
 from heistbench.leaderboard.board.panel import Column, Panel, Setting
+from heistbench.leaderboard.board.statistics import Interval, wilson
 from heistbench.leaderboard.board.sweep import Sweep
 
 DASH = "–"  # noqa: RUF001  what stands where nothing was run

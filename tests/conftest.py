@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from heistbench.bench._quiet import one_thread
+from heistbench.bench.models.process import one_thread
 
 one_thread()
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TQDM_DISABLE="1", COLUMNS="200", NO_COLOR="1")
@@ -26,7 +26,7 @@ import yaml  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from heistbench.bench._registry import registry  # noqa: E402
+from heistbench.bench.contracts.registry import registry  # noqa: E402
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("repeatable")

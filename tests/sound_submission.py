@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from heistbench.bench._models import checkpoint
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._plugins import Attack, Defense, Task
-from heistbench.bench._provenance import contamination, harness_version
-from heistbench.bench._record import Record, write_record
-from heistbench.bench._registry import identity, registry, spec_of
-from heistbench.bench._settings import Decoding, Inverter, Sizes, Student, Surrogate, Victim
-from heistbench.bench._sft import Recipe
-from heistbench.bench._store import hash_of
-from heistbench.bench._suite import defenses_of
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.contracts.plugins import Attack, Defense, Task
+from heistbench.bench.contracts.registry import identity, registry, spec_of
+from heistbench.bench.models.checkpoints import checkpoint
+from heistbench.bench.models.fine_tuning import Recipe
+from heistbench.bench.storage.provenance import contamination, harness_version
+from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.storage.store import hash_of
+from heistbench.bench.suites.cells import defenses_of
+from heistbench.bench.suites.settings import Decoding, Inverter, Sizes, Student, Surrogate, Victim
 
 QUERY, OWN, TEST = 12, 8, 20
 SEEDS = (0, 1, 2)

@@ -12,15 +12,15 @@ from typing import Any, cast
 import pytest
 
 from heistbench.bench import Exposure, Prompt, Question
-from heistbench.bench._registry import load_plugin, registry
 from heistbench.bench.cli import app
+from heistbench.bench.contracts.registry import load_plugin, registry
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = {
-    f"heistbench.{folder}.{path.stem}": path.read_text(encoding="utf-8")
+    ".".join(("heistbench", *path.relative_to(ROOT).with_suffix("").parts)): path.read_text(encoding="utf-8")
     for folder in ("bench", "attacks", "defenses", "tasks", "leaderboard")
-    for path in sorted((ROOT / folder).glob("*.py"))
+    for path in sorted((ROOT / folder).rglob("*.py"))
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from heistbench.bench._record import Record
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.comparable import ATTACKED, check, generation
 from heistbench.leaderboard.board.panel import Panel, panel_of, victim_label
 from heistbench.leaderboard.board.sweep import Sweep, sweep_of

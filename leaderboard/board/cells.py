@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import fsum
 from typing import TYPE_CHECKING, Any, Literal
 
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._record import Exposure, OverlapScores, Record
-from heistbench.bench._stats import Interval, arm_interval
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import Exposure, OverlapScores, Record
+from heistbench.leaderboard.board.statistics import Interval, arm_interval
 from heistbench.leaderboard.board.traces import Traces, traces
 
 if TYPE_CHECKING:
-    from heistbench.bench._stats import Matrix
+    from heistbench.leaderboard.board.statistics import Matrix
 
 Outcome = Literal["steals", "tie", "worse", "does not discriminate", "unranked"]
 RANKED_SEEDS = 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
-from heistbench.bench._store import hash_of
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.store import hash_of
 
 OWN = {"models": {"student after"}, "data": {"prompts sent", "theft"}, "settings": {"model", "name", "release"}}
 """Keys in which a panel's records may differ: results, and names of what the panel or a hash already identifies."""

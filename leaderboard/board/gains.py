@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from heistbench.bench._record import Record
-from heistbench.bench._stats import Difference, holm, paired_difference
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.cells import RANKED_SEEDS, Cell, Gain, Outcome, matrix, pool
+from heistbench.leaderboard.board.statistics import Difference, holm, paired_difference
 
 NONE = "none"
 """The defense that is none, and the threat of an attack that never asks."""

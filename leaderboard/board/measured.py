@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from heistbench.bench import _overlap
+from heistbench.bench.scoring import overlap as _overlap
 from heistbench.leaderboard.board.cells import Cell, Exposed, means
 from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.board.traces import Traces

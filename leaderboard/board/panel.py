@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
-from heistbench.bench._stats import Interval
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.cells import Cell, means, pool
 from heistbench.leaderboard.board.comparable import check
 from heistbench.leaderboard.board.gains import NONE, Place, idle, with_gains
+from heistbench.leaderboard.board.statistics import Interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heistbench.bench._stats import Interval
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.gains import NONE, Place, named
 from heistbench.leaderboard.board.panel import Panel, Setting, present
+from heistbench.leaderboard.board.statistics import Interval
 
 CEILING = "true_trace"
 """The control whose student learns from the victim's own hidden traces."""

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._record import Record
-from heistbench.bench._stats import Association, association
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import Record
+from heistbench.leaderboard.board.statistics import Association, association
 
 CLASSIFIED, RETRIEVED = ("right", "class"), ("right", "facts")
 """The kinds of trace whose classification, and whose facts, are right."""

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
-from heistbench.bench._registry import suggest
-from heistbench.bench._stats import Difference, Interval, holm, paired_difference
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.registry import suggest
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.board.cells import Cell, matrix
 from heistbench.leaderboard.board.gains import ALPHA, NONE
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import Panel, victim_label
+from heistbench.leaderboard.board.statistics import Difference, Interval, holm, paired_difference
 from heistbench.leaderboard.compare.pairing import Arms, arms_of, pair
 from heistbench.leaderboard.words import clean
 

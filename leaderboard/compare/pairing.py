@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.comparable import VICTIM, check, differs, file_of
 from heistbench.leaderboard.board.panel import victim_label
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.board.gains import NONE
 from heistbench.leaderboard.board.panel import Panel

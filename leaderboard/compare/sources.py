@@ -9,8 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, read_records
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, read_records
 from heistbench.leaderboard.board.panel import victim_label
 from heistbench.leaderboard.words import clean
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._store import write_bytes
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.store import write_bytes
 from heistbench.leaderboard.compare.comparison import Comparison, compare, compare_within
 from heistbench.leaderboard.compare.junit import junit
 from heistbench.leaderboard.compare.report import as_json, lines, tables

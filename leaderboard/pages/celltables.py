@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._record import Record
-from heistbench.bench._stats import wilson
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.measured import DRIFT
 from heistbench.leaderboard.board.panel import Panel
+from heistbench.leaderboard.board.statistics import wilson
 from heistbench.leaderboard.words import BILL, READ_EXPOSURE, count, dollars, share, span
 
 SEEDS = ("seed", "accuracy", "95% interval", "mean score", *(verdict.value for verdict in Verdict), "rows of loot")

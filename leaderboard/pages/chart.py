@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any
 
-from heistbench.bench._record import slug
+from heistbench.bench.storage.records import slug
 from heistbench.leaderboard.words import clean
 
 Spec = dict[str, Any]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heistbench.bench._stats import Interval, wilson
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.gains import named
 from heistbench.leaderboard.board.panel import Column, Panel, present
+from heistbench.leaderboard.board.statistics import Interval, wilson
 from heistbench.leaderboard.pages.chart import (
     COLOURS,
     GREY,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, read_record, slug
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, read_record, slug
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.measured import all_cells

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heistbench.bench._record import Record
+from heistbench.bench.storage.records import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

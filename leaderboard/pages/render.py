@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._record import slug
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import slug
 from heistbench.leaderboard import words
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.build import Board

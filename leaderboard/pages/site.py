@@ -19,9 +19,9 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._quiet import one_thread
-from heistbench.bench._store import hash_of
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.models.process import one_thread
+from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
 from heistbench.leaderboard.pages.contest import cells, contest_of, read, result_files

@@ -6,7 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from heistbench.bench._errors import HeistError
+from heistbench.bench.contracts.errors import HeistError
 from heistbench.leaderboard.pages.site import build_site
 
 HOST = "127.0.0.1"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import chain, pairwise
 
-from heistbench.bench._overlap import SIGNATURES
-from heistbench.bench._record import EXAMPLE_LENGTH, EXAMPLES_EACH_END, OverlapScores, Record
-from heistbench.bench._store import hash_of
+from heistbench.bench.scoring.overlap import SIGNATURES
+from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END, OverlapScores, Record
+from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.submit.findings import Fault, Rule, broken
 
 EXACT, ROUNDED = 1e-9, 1e-6

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
-from heistbench.bench._store import canonical
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.store import canonical
 from heistbench.leaderboard.board.cells import RANKED_SEEDS
 from heistbench.leaderboard.board.comparable import ATTACKED, check
 from heistbench.leaderboard.board.gains import NONE

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from heistbench.bench._record import Record
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.submit.findings import Fault, Problem
 
 LARGEST = 4 * 2**20

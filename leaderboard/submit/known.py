@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from heistbench.bench._data import as_pinned
-from heistbench.bench._errors import HeistError
-from heistbench.bench._models import checkpoint
-from heistbench.bench._plugins import Kind, Plugin
-from heistbench.bench._provenance import ROOT
-from heistbench.bench._record import PluginId, Record
-from heistbench.bench._registry import construct, identity, registry, spec_of
-from heistbench.bench._store import canonical, hash_of
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.plugins import Kind, Plugin
+from heistbench.bench.contracts.registry import construct, identity, registry, spec_of
+from heistbench.bench.models.checkpoints import checkpoint
+from heistbench.bench.storage.data_files import as_pinned
+from heistbench.bench.storage.provenance import ROOT
+from heistbench.bench.storage.records import PluginId, Record
+from heistbench.bench.storage.store import canonical, hash_of
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
 from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, Settings, is_shipped, settings_of

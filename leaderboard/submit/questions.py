@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._nouns import Split
-from heistbench.bench._plugins import Task
-from heistbench.bench._provenance import contamination
-from heistbench.bench._record import PluginId, Record
-from heistbench.bench._registry import construct, registry
-from heistbench.bench._store import canonical, hash_of
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.contracts.plugins import Task
+from heistbench.bench.contracts.registry import construct, registry
+from heistbench.bench.storage.provenance import contamination
+from heistbench.bench.storage.records import PluginId, Record
+from heistbench.bench.storage.store import canonical, hash_of
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
 from heistbench.leaderboard.words import clean

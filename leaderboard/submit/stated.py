@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from heistbench.bench._models import SHIPPED
-from heistbench.bench._provenance import harness_version
-from heistbench.bench._record import Record
+from heistbench.bench.models.checkpoints import SHIPPED
+from heistbench.bench.storage.provenance import harness_version
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
 from heistbench.leaderboard.words import clean
 
 if TYPE_CHECKING:
-    from heistbench.bench._settings import Compressor, Inverter, Sizes, Student, Surrogate, Victim
+    from heistbench.bench.suites.settings import Compressor, Inverter, Sizes, Student, Surrogate, Victim
 
 SHA256, COMMIT, ARTIFACT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{24}")
 ROLES = {"victim", "surrogate", "inverter", "student before", "student after"}
@@ -46,7 +46,7 @@ class Settings:
 
 def settings_of(record: Record) -> Settings | None:
     """The settings of a record; None where they are not those of a suite."""
-    from heistbench.bench import _settings as suite
+    from heistbench.bench.suites import settings as suite
 
     raw = record.provenance.settings
     if raw.keys() != {field.name for field in fields(Settings)}:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import write_record
-from heistbench.bench._store import hash_of
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import write_record
+from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.verify import examine
 from heistbench.leaderboard.terminal.draw import text

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, read_record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, read_record
 from heistbench.leaderboard.submit.arithmetic import check_arithmetic
 from heistbench.leaderboard.submit.completeness import check_whole, panel, setting
 from heistbench.leaderboard.submit.findings import Fault, Finding, Verification

@@ -25,8 +25,8 @@ from heistbench.bench import (
     show,
     tool_prompt,
 )
-from heistbench.bench._registry import registry
-from heistbench.bench._wall import attacker
+from heistbench.bench.contracts.registry import registry
+from heistbench.bench.contracts.wall import attacker
 
 QUESTIONS = [Question(f"id-{i}", f"question {i}") for i in range(5)]
 OWN = [Question(f"own-{i}", f"own {i}") for i in range(5)]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from heistbench.bench import WRAPPERS
-from heistbench.bench._stages import Theft, collect
-from heistbench.bench._store import Store
-from heistbench.bench._suite import Cell, Suite
-from heistbench.bench._world import World
+from heistbench.bench.stages.collect import Theft, collect
+from heistbench.bench.stages.context import World
+from heistbench.bench.storage.store import Store
+from heistbench.bench.suites.cells import Cell, Suite
 
 N = 16
 VICTIMS = ["pocket/victim-1", "pocket/victim-2"]

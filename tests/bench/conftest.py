@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heistbench.bench._models import checkpoint
+from heistbench.bench.models.checkpoints import checkpoint
 
 Widen = Callable[[str], str]
 

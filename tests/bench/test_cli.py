@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from heistbench.bench._registry import registry
 from heistbench.bench.cli import app
+from heistbench.bench.contracts.registry import registry
 
 MAIN = "from heistbench.bench.cli import main; main()"
 HEAVY = {
@@ -222,7 +222,7 @@ def test_being_stopped_by_hand_says_how_to_continue(
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("heistbench.bench._session.run", stop)
+    monkeypatch.setattr("heistbench.bench.verbs.run.run", stop)
     ended = heist("run", suite_file(), "--out", tmp_path / "out")
     assert (ended.code, ended.err) == (130, "heist: stopped; the same command continues from here\n")
 
@@ -274,12 +274,12 @@ def test_the_doctor_reports(heist: Callable) -> None:
 def test_the_doctor_finds_a_damaged_model_and_says_what_mends_it(
     heist: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from heistbench.bench import _doctor
-    from heistbench.bench._models import SHIPPED
+    from heistbench.bench.models.checkpoints import SHIPPED
+    from heistbench.bench.verbs import doctor
 
     shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "pocket" / "base")
     (tmp_path / "pocket" / "base" / "config.json").write_text("{}")
-    for module in ("heistbench.bench._models", _doctor.__name__):
+    for module in ("heistbench.bench.models.checkpoints", doctor.__name__):
         monkeypatch.setattr(f"{module}.SHIPPED", tmp_path)
     ended = heist("doctor", "--json")
     (bad,) = [check for check in json.loads(ended.out) if not check["ok"]]
@@ -289,7 +289,7 @@ def test_the_doctor_finds_a_damaged_model_and_says_what_mends_it(
 
 
 def test_the_doctor_names_what_is_not_installed(heist: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heistbench.bench._doctor.PACKAGES", ("torch", "no_such_package"))
+    monkeypatch.setattr("heistbench.bench.verbs.doctor.PACKAGES", ("torch", "no_such_package"))
     ended = heist("doctor", "--json")
     (bad,) = [check for check in json.loads(ended.out) if not check["ok"]]
     assert ended.code == 1

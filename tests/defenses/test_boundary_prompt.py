@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from heistbench.bench import Exposure, Prompt, Reply, Usage, with_boundary
-from heistbench.bench._registry import registry
+from heistbench.bench.contracts.registry import registry
 
 DEFENSE = registry.build("defense", "boundary_prompt")
 

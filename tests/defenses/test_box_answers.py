@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import Exposure, Prompt, Reply, Usage
-from heistbench.bench._registry import registry
+from heistbench.bench.contracts.registry import registry
 
 DEFENSE = registry.build("defense", "box_answers")
 

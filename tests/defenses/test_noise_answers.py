@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, chisquare
 
 from heistbench.bench import Exposure, HeistError, Prompt, Reply, Usage
-from heistbench.bench._registry import registry
+from heistbench.bench.contracts.registry import registry
 
 hows = pytest.mark.parametrize("how", ["uniform", "near"])
 seeds = st.integers(0, 10**9)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import Exposure, Prompt, Reply, Usage
-from heistbench.bench._registry import registry
+from heistbench.bench.contracts.registry import registry
 
 
 @given(st.text(), st.none() | st.text(), st.dictionaries(st.text(), st.text()))

@@ -20,8 +20,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from heistbench.bench._quiet import one_thread
-from heistbench.bench._record import Arm, Record
+from heistbench.bench.models.process import one_thread
+from heistbench.bench.storage.records import Arm, Record
 from heistbench.leaderboard.pages.site import build_site
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "results" / "pocket-full"

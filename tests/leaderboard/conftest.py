@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._record import Record
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.pages.contest import Contest, Name, Release
 from heistbench.leaderboard.pages.render import contest_page

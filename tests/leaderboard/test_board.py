@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heistbench.leaderboard
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
-from heistbench.bench._stats import wilson
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.panel import Panel
+from heistbench.leaderboard.board.statistics import wilson
 
 Make = Callable[..., Record]
 

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.panel import present
 

@@ -14,7 +14,7 @@ import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heistbench.bench._record import Record
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.compare.releases import history_of
 from heistbench.leaderboard.pages import charts

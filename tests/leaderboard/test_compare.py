@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, read_records
-from heistbench.bench._session import PUBLISHED
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, read_records
+from heistbench.bench.verbs.run import PUBLISHED
 from heistbench.leaderboard.compare.comparison import Comparison, Pair, compare, compare_within
 
 Make = Callable[..., Record]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import Cell

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from leaderboard.conftest import example, make_control, make_record, sample_records
 from leaderboard.markup import HOSTILE, LITERAL, Reader, harmless
 
-from heistbench.bench._record import Record
 from heistbench.bench.cli import app
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage, command
 from heistbench.leaderboard.pages.colours import DARK, LIGHT, contrast, fill, ink

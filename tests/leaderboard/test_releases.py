@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heistbench.bench._record import Record
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.compare.comparison import compare
 from heistbench.leaderboard.compare.releases import History, HistoryLine, history_of, natural

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from heistbench.bench._record import Record, write_record
+from heistbench.bench.storage.records import Record, write_record
 from heistbench.leaderboard.compare.comparison import Comparison, compare, compare_within
 from heistbench.leaderboard.compare.junit import junit
 from heistbench.leaderboard.compare.report import as_json, lines, tables

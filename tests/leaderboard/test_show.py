@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from heistbench.bench._record import Record
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.terminal.show import tables
 from heistbench.leaderboard.words import clean, count, p_text, share, signed

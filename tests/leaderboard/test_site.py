@@ -18,9 +18,9 @@ import pytest
 from leaderboard.conftest import sample_records
 from leaderboard.markup import Reader
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, write_record
-from heistbench.bench._session import PUBLISHED
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.verbs.run import PUBLISHED
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.pages import render, site
 from heistbench.leaderboard.pages.site import build_site

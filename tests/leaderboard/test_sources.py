@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, write_record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, write_record
 from heistbench.leaderboard.compare import sources
 from heistbench.leaderboard.compare.sources import records_of
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sound_submission import write_sound
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._record import Record, read_record, read_records, write_record
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.records import Record, read_record, read_records, write_record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.submit.submission import add
 

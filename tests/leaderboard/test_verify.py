@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sound_submission import COMMIT, QUERY, SEEDS, TEST, sound, write_sound
 
-from heistbench.bench._errors import HeistError
-from heistbench.bench._nouns import Verdict
-from heistbench.bench._record import Record, write_record
-from heistbench.bench._session import PUBLISHED
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.verbs.run import PUBLISHED
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.intake import LARGEST, Refused, read_untrusted
 from heistbench.leaderboard.submit.verify import verify
@@ -587,7 +587,7 @@ def test_no_content_raises(tmp_path_factory: pytest.TempPathFactory, content: by
 def test_nothing_is_looked_for_online(folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HEIST_DATA", str(folder))
-    monkeypatch.setattr("heistbench.bench._data.urlopen", lambda *args, **kwargs: pytest.fail("went online"))
+    monkeypatch.setattr("heistbench.bench.storage.data_files.urlopen", lambda *args, **kwargs: pytest.fail("went online"))
     change(
         folder / FILE,
         "arm/exam",

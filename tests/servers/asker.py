@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heistbench.bench._inspect_engine import InspectEngine
-from heistbench.bench._nouns import Prompt, Reply
-from heistbench.bench._settings import Api, Victim
-from heistbench.bench._store import Store
-from heistbench.bench._victim import VictimModel
+from heistbench.bench.contracts.nouns import Prompt, Reply
+from heistbench.bench.models.provider_engine import InspectEngine
+from heistbench.bench.stages.victim import VictimModel
+from heistbench.bench.storage.store import Store
+from heistbench.bench.suites.settings import Api, Victim
 
 MODEL = "openai-api/heist/victim"
 

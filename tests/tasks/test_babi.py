@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Problem, Question, Verdict, read_trace
-from heistbench.bench._registry import registry, spec_of
+from heistbench.bench.contracts.registry import registry, spec_of
 from heistbench.tasks.babi import PAPER, TYPES, Babi
 
 PEOPLE, PLACES = ("Mary", "John", "Daniel", "Sandra"), ("office", "garden", "kitchen", "hallway", "bathroom")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Problem, Question, Verdict, read_trace
-from heistbench.bench._nouns import Split
-from heistbench.bench._registry import registry, spec_of
+from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.contracts.registry import registry, spec_of
 from heistbench.tasks.cotempqa import HOW, RELATIONS, CoTempQA, right_facts
 
 HERE = "equal+overlap+mix"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import Grade, HeistError, Problem, Question, Verdict, question_id
-from heistbench.bench._nouns import Split
-from heistbench.bench._registry import registry
+from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.contracts.registry import registry
 from heistbench.tasks.jeebench import FILE, INSTRUCTIONS, JeeBench
 
 TASK = JeeBench()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from heistbench.bench import HeistError, Verdict, question_id
-from heistbench.bench._nouns import Split
+from heistbench.bench.contracts.nouns import Split
 from heistbench.tasks.math500 import FILE, HOW, Math500
 
 TASK = Math500()

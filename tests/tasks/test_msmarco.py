@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Problem, Question, Verdict, read_trace
-from heistbench.bench._nouns import Split
-from heistbench.bench._registry import registry
+from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.contracts.registry import registry
 from heistbench.tasks.msmarco import HOW, MsMarco
 
 SPLITS = get_args(Split)

@@ -28,8 +28,8 @@ from heistbench.bench import (
     split_reply,
     with_boundary,
 )
-from heistbench.bench._registry import registry
-from heistbench.bench._text import read_call
+from heistbench.bench.contracts.registry import registry
+from heistbench.bench.contracts.replies import read_call
 from heistbench.tasks import pocket
 from heistbench.tasks.pocket import KNOWN, STAR, SURROGATE_FACTS, Chain, Pocket, apply, draw, read_chain, work
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from heistbench.bench._record import Record, write_record
+from heistbench.bench.storage.records import Record, write_record
 from heistbench.leaderboard.pages.site import build_site
 
 Make = Callable[..., Record]

@@ -1,0 +1,188 @@
+"""Finding plugins and building them from text such as `redact_summary(level=numbers)`.
+
+Our own folders are scanned, other people's packages come through the entry-point groups `heistbench.attacks`,
+`heistbench.defenses` and `heistbench.tasks`, and `--plugin file.py` serves quick work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import pkgutil
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.plugins import Info, Kind, Plugin
+
+FOLDERS: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "task": "tasks"}
+_ARGUMENT = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[]*)\s*(?:,|$)""")
+_CALL = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+
+
+class Registry:
+    """All known plugins by kind and name."""
+
+    def __init__(self) -> None:
+        self._classes: dict[tuple[Kind, str], type[Plugin]] = {}
+
+    def add(self, info: Info, cls: type[Plugin]) -> None:
+        """Register a class. Raises HeistError when another class holds the name."""
+        held = self._classes.get((info.kind, info.name))
+        if held is not None and origin(held) != origin(cls):
+            raise HeistError(f"{info.kind} {info.name!r} is defined twice: {origin(held)} and {origin(cls)}")
+        self._classes[info.kind, info.name] = cls
+
+    def all(self, kind: Kind) -> dict[str, type[Plugin]]:
+        """The plugins of a kind by name, sorted."""
+        discover()
+        return {name: cls for (k, name), cls in sorted(self._classes.items()) if k == kind}
+
+    def get(self, kind: Kind, name: str) -> type[Plugin]:
+        """The class of that name. Raises HeistError that says what exists and what was probably meant."""
+        known = self.all(kind)
+        if name not in known:
+            raise HeistError(f"unknown {kind} {name!r}{suggest(name, known)}")
+        return known[name]
+
+    def build(self, kind: Kind, spec: str) -> Plugin:
+        """Build a plugin from `name` or `name(field=value, ...)`.
+
+        Raises HeistError for an unknown name or field and for a value of the wrong type.
+        """
+        match = _CALL.fullmatch(spec)
+        if match is None:
+            raise HeistError(f"cannot read {kind} {spec!r}: expected name or name(field=value, ...)")
+        cls = self.get(kind, match[1])
+        return construct(cls, _arguments(match[2] or "", spec), f"{kind} {match[1]}")
+
+
+registry = Registry()
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The tail of an error about an unknown name: the likely one, then all there are."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return (f"; did you mean {close[0]!r}?" if close else "") + f" (there are: {', '.join(known) or 'none'})"
+
+
+def origin(cls: type) -> str:
+    """Where a class is written, as file:line."""
+    try:
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def parameters(plugin: Plugin | type[Plugin]) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a plugin by name: its parameters."""
+    return {f.name: f for f in dataclasses.fields(plugin)}  # type: ignore[arg-type]
+
+
+def default_of(field: dataclasses.Field[Any], missing: Any = None) -> Any:
+    """A field's default, made if it is made anew each time; `missing` where there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return missing if field.default is dataclasses.MISSING else field.default
+
+
+def construct(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Plugin:
+    """Build `cls` from untyped arguments, validating each against its field's type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    fields, hints, values = parameters(cls), get_type_hints(cls), {}
+    for name, raw in arguments.items():
+        if name not in fields:
+            raise HeistError(f"{where} has no parameter {name!r}{suggest(name, fields)}")
+        try:
+            values[name] = TypeAdapter(hints[name]).validate_python(raw)
+        except ValidationError as error:
+            raise HeistError(f"{where}: {name}={raw!r}: {error.errors()[0]['msg']}") from None
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise HeistError(f"{where}: {error}") from None
+
+
+def identity(plugin: Plugin) -> dict[str, Any]:
+    """Name, version and every parameter: what makes two runs of a plugin comparable."""
+    return {
+        "name": plugin.info.name,
+        "version": plugin.info.version,
+        "parameters": {name: getattr(plugin, name) for name in parameters(plugin)},
+    }
+
+
+def spec_of(plugin: Plugin) -> str:
+    """The shortest text that builds this plugin again: defaults are left out."""
+    changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != default_of(f, missing=...)}
+    inside = ",".join(f"{name}={_written(value)}" for name, value in changed.items())
+    return f"{plugin.info.name}({inside})" if inside else plugin.info.name
+
+
+def _arguments(text: str, spec: str) -> dict[str, Any]:
+    """Parse `a=1,b=two,c="x, y",d=[1,2]`: names, and values as YAML reads them."""
+    values: dict[str, Any] = {}
+    at = 0
+    while text[at:].strip():
+        match = _ARGUMENT.match(text, at)
+        if match is None:
+            raise HeistError(f"cannot read {text[at:].strip()!r} in {spec!r}: expected field=value")
+        if match[1] in values:
+            raise HeistError(f"{spec!r} gives {match[1]!r} twice")
+        try:
+            values[match[1]] = yaml.safe_load(match[2])
+        except yaml.YAMLError:
+            raise HeistError(f"cannot read the value of {match[1]!r} in {spec!r}") from None
+        at = match.end()
+    return values
+
+
+def _written(value: Any) -> str:
+    """A value as `_arguments` reads it: plain words bare, all else as JSON."""
+    plain = isinstance(value, str) and re.fullmatch(r"\w[\w.+-]*", value) and yaml.safe_load(value) == value
+    return value if plain else json.dumps(value)
+
+
+@cache
+def discover() -> None:
+    """Import our own plugin folders, then those of installed packages; a broken foreign one only warns."""
+    for folder in FOLDERS.values():
+        package = importlib.import_module(f"heistbench.{folder}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"heistbench.{folder}.{module.name}")
+        for point in entry_points(group=f"heistbench.{folder}"):
+            try:
+                point.load()
+            except Exception as error:  # somebody else's code: anything can happen
+                warnings.warn(f"plugin {point.name} ({point.value}) does not load: {error!r}", stacklevel=1)
+
+
+def load_plugin(path: Path) -> None:
+    """Import a plugin file. Raises HeistError when it is not there or raises on import."""
+    name = f"heistbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    if not path.is_file() or module_spec is None or module_spec.loader is None:
+        raise HeistError(f"--plugin {path}: no such Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except HeistError:
+        raise
+    except Exception as error:
+        raise HeistError(f"--plugin {path}: raises on import: {error!r}") from None

@@ -1,0 +1,253 @@
+"""Supervised fine-tuning with TRL, full or LoRA (PEFT): students, inverters and the shipped models are all made here."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.nouns import Prompt
+from heistbench.bench.contracts.replies import encode, render_prompt
+from heistbench.bench.models.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+Count = Annotated[int, Field(gt=0)]
+GPU_TOKENS = 16_384
+"""Tokens, padding included, that a GPU trains on at once; the rest of a batch is accumulated. No result depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every hyperparameter of a fine-tuning. `warmup` is a share of the steps; `lora_rank` 0 trains all weights.
+
+    `batch_size` is the rows of an optimizer step, however many of them are computed at once. `load_in_4bit` with a `lora_rank` is
+    QLoRA (arXiv:2305.14314); it and `adamw_8bit` need a GPU and bitsandbytes.
+    """
+
+    version: Literal["1-A"] = "1-A"
+    epochs: Count = 3
+    batch_size: Count = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length: Count = 1024
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_alpha: Count = 32
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    load_in_4bit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.load_in_4bit and not self.lora_rank:
+            raise ValueError("load_in_4bit needs a lora_rank: weights of 4 bits are not trained themselves")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells recipes apart."""
+        return asdict(self)
+
+    def steps(self, rows: int) -> int:
+        """Optimizer steps for a number of rows."""
+        return self.epochs * -(-rows // self.batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of training text: only `completion` carries loss."""
+
+    prompt: Prompt
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a fine-tuning did."""
+
+    rows: int
+    too_long: int
+    tokens: int
+    steps: int
+
+
+def require(recipe: Recipe) -> None:
+    """Raise HeistError where this machine lacks what the recipe needs; cheaper to hear before anything is computed."""
+    import torch
+
+    needs = {"load_in_4bit": recipe.load_in_4bit, "optimizer adamw_8bit": recipe.optimizer == "adamw_8bit"}
+    for name in (name for name, needed in needs.items() if needed):
+        if not torch.cuda.is_available():
+            raise HeistError(f"recipe: {name} needs a GPU and bitsandbytes, and there is no GPU")
+        if find_spec("bitsandbytes") is None:
+            raise HeistError(f"recipe: {name} needs bitsandbytes, which is not installed: pip install 'heistbench[gpu]'")
+
+
+def fine_tune(
+    source: Checkpoint,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Tuned:
+    """Train `source` on examples and save model and tokenizer to `folder`. Rows over `max_length` are dropped and counted.
+
+    On a CPU all is float32. A GPU computes in bfloat16 but keeps in float32 what it trains, be it all weights or an adapter
+    beside bfloat16 weights: the small updates of a low learning rate are lost in bfloat16. Adapters beside 4-bit weights are
+    bfloat16, TRL's choice after arXiv:2305.14314. What a GPU trained is saved in bfloat16, which is how engines load it.
+
+    Raises HeistError where a GPU, its memory or bitsandbytes are wanting.
+    """
+    require(recipe)
+    with _gpu_memory(recipe):
+        return train(*source.load(recipe.load_in_4bit, not recipe.lora_rank), examples, recipe, seed, folder, advance)
+
+
+@contextmanager
+def _gpu_memory(recipe: Recipe) -> Iterator[None]:
+    """Says what to lower where there is too little of it, and leaves none of it taken."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise HeistError(
+            f"out of GPU memory on rows of up to {recipe.max_length} tokens: lower the recipe's max_length, or set optimizer"
+            " adamw_8bit, a lora_rank, or load_in_4bit"
+        ) from None
+    finally:
+        if torch.cuda.is_available():
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Tuned:
+    """As `fine_tune`, for a model already in memory."""
+    import torch
+    from datasets import Dataset
+
+    encoded = [encode(tokenizer, render_prompt(tokenizer, e.prompt), e.completion) for e in examples]
+    kept = [{"input_ids": ids, "labels": labels} for ids, labels in encoded if len(ids) <= recipe.max_length]
+    if kept:
+        trainer = _trainer(model, tokenizer, Dataset.from_list(kept), recipe, seed, folder, _ticker(advance))
+        trainer.train()
+        model = merged(trainer.model) if recipe.lora_rank else trainer.model
+    if torch.cuda.is_available() and not getattr(model, "is_quantized", False):
+        model.to(torch.bfloat16)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    tokens = sum(len(row["input_ids"]) for row in kept) * recipe.epochs
+    return Tuned(len(kept), len(encoded) - len(kept), tokens, recipe.steps(len(kept)))
+
+
+def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, folder: Path, callback: TrainerCallback) -> Any:
+    import torch
+    from transformers import PrinterCallback
+    from trl import SFTConfig
+
+    cuda, at_once = torch.cuda.is_available(), _rows_at_once(recipe)
+    config = SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=recipe.batch_size // at_once,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim={"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}[recipe.optimizer],
+        max_length=recipe.max_length,
+        train_sampling_strategy="group_by_length",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        seed=seed,
+        data_seed=seed,
+        bf16=cuda,
+        use_cpu=not cuda,
+        gradient_checkpointing=cuda,
+        packing=False,
+        report_to="none",
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+    )
+    config._n_gpu = 1  # a process trains on one GPU; TRL refuses to be one process on several
+    trainer = _trainer_class(cuda)(
+        model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=_lora(recipe), callbacks=[callback]
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _rows_at_once(recipe: Recipe) -> int:
+    """The largest part of a batch that divides it and fits a GPU, by the length that rows may have; on a CPU all of it."""
+    parts = [rows for rows in range(1, recipe.batch_size + 1) if recipe.batch_size % rows == 0]
+    return max((rows for rows in parts if rows * recipe.max_length <= _tokens_at_once()), default=1)
+
+
+def _tokens_at_once() -> int:
+    import torch
+
+    return GPU_TOKENS if torch.cuda.is_available() else sys.maxsize
+
+
+def _trainer_class(cuda: bool) -> Any:
+    """Two ways to the same loss. TRL's own never holds the logits of all tokens, tens of gigabytes for long rows; but it also
+    logs entropy and accuracy, a tenth of the time of a small model's step, which a CPU can do without."""
+    from transformers import Trainer
+    from trl import SFTTrainer
+
+    class Lean(SFTTrainer):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            return Trainer.compute_loss(self, *args, **kwargs)
+
+    return SFTTrainer if cuda else Lean
+
+
+def merged(model: Any) -> Any:
+    """A plain model of one with an adapter. 4-bit weights are unpacked first: packed again they would round the adapter away."""
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    if getattr(model, "is_quantized", False):
+        adapter, config = get_peft_model_state_dict(model), model.active_peft_config
+        model = get_peft_model(model.unload().dequantize(), config)
+        set_peft_model_state_dict(model, adapter)
+    return model.merge_and_unload()
+
+
+def _lora(recipe: Recipe) -> Any:
+    if not recipe.lora_rank:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=recipe.lora_rank, lora_alpha=recipe.lora_alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
+    )
+
+
+def _ticker(advance: Callable[[int], None]) -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class Ticker(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            advance(1)
+
+    return Ticker()

@@ -1,0 +1,175 @@
+"""The engine for GPUs: vLLM's offline `LLM`, which batches as it goes. Its build for CPUs runs the same code.
+
+Where both compute in float32, greedy replies are those of the transformers engine. In bfloat16 rounding may part them, as it may
+part two batches of the same engine. Samples are others: each library draws in its own way.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.nouns import Stop
+from heistbench.bench.contracts.replies import Family
+from heistbench.bench.models.checkpoints import Checkpoint
+from heistbench.bench.models.engine import Completed, Completion, LocalEngine, Sampling, row_seed, unheard
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput, SamplingParams
+
+BATCH = 1024
+"""Rows handed over together: those that are done before a crash are not asked again."""
+CONTEXT = 32_768
+"""Tokens of prompt and reply, at most; the memory of one whole row must fit beside the weights."""
+MEMORY = 0.9
+"""Share of the free GPU memory that is taken; the rest is for kernels that allocate later."""
+_STOPS: dict[str | None, Stop] = {"stop": "stop", "length": "length"}
+_SETTINGS = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the model lives and dies with this process
+    "VLLM_CONFIGURE_LOGGING": "0",  # its own handler writes to stdout
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # it would bind the workers of one run to the same core
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+}
+_loaded: dict[Checkpoint, LLM] = {}
+"""The model that vLLM holds in this process: one at most, since it takes nearly all the memory there is."""
+
+
+class VllmEngine(LocalEngine):
+    """Continues token ids of our own tokenizing, so that prompts are the very ids the transformers engine sees."""
+
+    def __init__(self, source: Checkpoint, family: Family = "think") -> None:
+        """Raises HeistError where vLLM cannot be imported; the model itself is loaded when it is first asked."""
+        from transformers import AutoTokenizer
+
+        _library()
+        self.family = family
+        self._source = source
+        self.tokenizer = AutoTokenizer.from_pretrained(source.source, **_pinned(source))
+
+    def complete(
+        self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
+    ) -> list[Completion]:
+        """See `LocalEngine.complete`; `completed` is told after each batch. A prompt that fills the context has no reply.
+
+        Raises HeistError for sampling that vLLM does not know.
+        """
+        params = _params(sampling, [row_seed(sampling.seed, text, n) for text, n in zip(texts, repetitions, strict=True)])
+        ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        llm, done = _load(self._source), dict[int, Completion]()
+        room = llm.model_config.max_model_len
+        fits = [at for at, row in enumerate(ids) if len(row) < room]
+        for at in sorted(set(range(len(ids))) - set(fits)):  # there is no room for a reply
+            done[at] = Completion("", "length", len(ids[at]), 0)
+            completed(at, done[at])
+        for start in range(0, len(fits), BATCH):
+            part = fits[start : start + BATCH]
+            prompts: list[Any] = [{"prompt_token_ids": ids[at]} for at in part]
+            outputs = llm.generate(prompts, [params[at] for at in part], use_tqdm=False)
+            for at, output in zip(part, outputs, strict=True):
+                done[at] = self._read(output)
+                completed(at, done[at])
+        return [done[at] for at in range(len(ids))]
+
+    def _read(self, output: RequestOutput) -> Completion:
+        reply = output.outputs[0]
+        stop = _STOPS.get(reply.finish_reason, "error")
+        tokens = list(reply.token_ids)[: -1 if stop == "stop" else None]  # without the end token
+        # Thinking tags may be special tokens in some vocabularies, and must survive.
+        text = self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return Completion(str(text), stop, len(output.prompt_token_ids or []), len(tokens))
+
+
+def unload() -> None:
+    """Give back the memory of the model that vLLM holds in this process, if any."""
+    while _loaded:
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        _, llm = _loaded.popitem()
+        llm.llm_engine.engine_core.shutdown()
+        del llm
+        with _quiet():
+            cleanup_dist_env_and_memory()
+
+
+def _load(source: Checkpoint) -> LLM:
+    if source not in _loaded:
+        unload()
+        with _quiet():
+            _loaded[source] = _library().LLM(
+                source.source,
+                revision=source.revision,
+                tokenizer_revision=source.revision,
+                max_model_len=_context(source),
+                use_tqdm_on_load=False,
+                **_device(),
+            )
+    return _loaded[source]
+
+
+def _device() -> dict[str, Any]:
+    """What differs between a CPU and a GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"dtype": "float32", "enforce_eager": True}
+    gc.collect()
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    return {"dtype": "bfloat16", "gpu_memory_utilization": MEMORY * free / total}
+
+
+def _context(source: Checkpoint) -> int:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source.source, **_pinned(source)).get_text_config()
+    return min(CONTEXT, getattr(config, "max_position_embeddings", CONTEXT))
+
+
+def _params(sampling: Sampling, seeds: Sequence[int]) -> list[SamplingParams]:
+    settings = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "max_tokens": sampling.max_new_tokens,
+    }
+    new = _library().SamplingParams
+    try:
+        return [new(**settings, seed=seed, detokenize=False) for seed in seeds]
+    except Exception as error:  # of a class that differs between versions
+        raise HeistError(f"engine vllm: {error}") from None
+
+
+def _pinned(source: Checkpoint) -> dict[str, Any]:
+    return {"revision": source.revision} if source.revision else {"local_files_only": True}
+
+
+def _library() -> Any:
+    """The module `vllm`, told to keep quiet. Raises HeistError where it cannot be imported."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        with _quiet():
+            import vllm
+
+            vllm.LLM, vllm.SamplingParams  # noqa: B018 - both are imported when they are first looked up
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HeistError(
+            f"engine vllm: {reason}; pip install 'heistbench[vllm]' on a machine with a GPU, `make vllm` for its build for CPUs"
+        ) from None
+    return vllm
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

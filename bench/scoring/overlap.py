@@ -1,0 +1,117 @@
+"""Overlap of two texts by named signatures: LCS-F, token F1, BLEU, length ratio and recall of values; and the papers' metrics.
+
+Overlap says how much a reconstruction resembles the original, not what it is worth: it is read between a floor and a
+ceiling, and attacks are never ranked by it. Every score carries its signature, a line that says how it was made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+from heistbench.bench.scoring.paper_overlap import CHARACTERS, REP, TIA, rep, tia
+from heistbench.bench.scoring.similarity import bleu, lcs_f, ngram_f, set_f
+
+Scores = dict[str, float]
+Values = Callable[[str], Sequence[str]]
+_WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
+_HEADLINES = ("lcs_f", "rouge_l")
+_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A named way to score two texts: its metrics, how they come about, and the function that computes them.
+
+    `describes` has a `{}` where name and version of the `library` belong.
+    """
+
+    name: str
+    metrics: tuple[str, ...]
+    describes: str
+    library: str
+    compare: Callable[[str, str, Values], Scores]
+
+    def __str__(self) -> str:
+        described = self.describes.format(f"{self.library}-{version(self.library)}")
+        return f"{self.name}|{described}|empty:0|v:1"
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers a text names, in order: the values to recall where no task says what they are."""
+    return _NUMBER.findall(text)
+
+
+def score(reference: str, candidate: str, signature: Signature, values: Values = numbers) -> Scores:
+    """Every metric of a signature for one pair. All are in [0, 1] but `length_ratio`, candidate tokens over reference tokens.
+
+    An empty text scores 0 against anything; a reference without values has a recall of 0. Raises HeistError where `tia`
+    lacks a model of NLTK's.
+    """
+    if not reference.strip() or not candidate.strip():
+        return dict.fromkeys(signature.metrics, 0.0)
+    return signature.compare(reference, candidate, values)
+
+
+def mean(scores: Sequence[Mapping[str, float]]) -> Scores:
+    """The mean of each metric over pairs; of no pairs, none."""
+    return {metric: sum(s[metric] for s in scores) / len(scores) for metric in scores[0]} if scores else {}
+
+
+def headline(metrics: Iterable[str]) -> str:
+    """The metric that stands for a signature where there is room for one; empty where it has none."""
+    names = list(metrics)
+    return next((name for name in (*_HEADLINES, *names) if name in names), "")
+
+
+def _compare(tokenize: Callable[[str], list[str]], reference: str, candidate: str, values: Values) -> Scores:
+    a, b = tokenize(reference), tokenize(candidate)
+    return {
+        "lcs_f": lcs_f(a, b),
+        "token_f1_set": set_f(a, b),
+        "token_f1": ngram_f(a, b, 1),
+        "bleu": bleu(a, b),
+        "length_ratio": len(b) / len(a),
+        "value_recall": _recall(values(reference), values(candidate)),
+    }
+
+
+def _recall(wanted: Sequence[str], found: Sequence[str]) -> float:
+    return (Counter(wanted) & Counter(found)).total() / len(wanted) if wanted else 0.0
+
+
+def _ours(name: str, tokens: str, tokenize: Callable[[str], list[str]]) -> Signature:
+    metrics = ("lcs_f", "token_f1_set", "token_f1", "bleu", "length_ratio", "value_recall")
+    how = f"tokens:{tokens}|case:kept|stemmer:none|lcs_f:2*lcs/(a+b)|f1:set and multiset|bleu:{{}} sentence exp"
+    return Signature(name, metrics, how, "sacrebleu", partial(_compare, tokenize))
+
+
+_ROUGE = "F of 2*common/(a+b) on runs of a-z and 0-9 in lower case"
+_CUT = f"stripped, cut at {CHARACTERS} characters"
+SIGNATURES: dict[str, Signature] = {
+    s.name: s
+    for s in (
+        _ours("words", "words and single signs", _WORDS_AND_SIGNS.findall),
+        _ours("whitespace", "whitespace", str.split),
+        Signature(
+            "tia",
+            TIA,
+            f"text:{_CUT}|words:{{}} word_tokenize with punkt_tab|case:kept|bleu:nltk sentence method3 of words|f1:set of words"
+            f"|rouge:{_ROUGE}|stemmer:nltk Porter over 3 characters|length_ratio:words (paper: Qwen tokens)",
+            "nltk",
+            lambda reference, candidate, values: tia(reference, candidate),
+        ),
+        Signature(
+            "rep",
+            REP,
+            f"text:{_CUT}|rouge:{_ROUGE}|stemmer:none|bleu:{{}} 13a lower case sentence exp, mean of pairs (paper: corpus)"
+            "|length_ratio:whitespace",
+            "sacrebleu",
+            lambda reference, candidate, values: rep(reference, candidate),
+        ),
+    )
+}

@@ -1,0 +1,232 @@
+"""Calling a function on text that nobody vouches for: in worker processes, with bounds on time and memory.
+
+A worker is a Python process that makes its function once, by calling a factory, and then answers one JSON line with another.
+The parent kills a worker that takes longer than `SECONDS` over an item and starts another; a worker that dies of an item gets
+a successor, which is asked once more. A worker ends with its parent: at the end of its standard input or, if it is busy then,
+at an alarm of its own. What a worker computes cannot start programs, open connections or write files.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from threading import BoundedSemaphore, Timer
+from typing import Any
+
+from heistbench.bench.contracts.errors import HeistError
+
+SECONDS = 3.0
+"""Wall-clock time an item may take, the start of a worker not counted."""
+MEBIBYTES = 512
+"""Address space of a worker, libraries included."""
+START = 60.0
+"""Seconds within which a worker must be ready."""
+STARTS = 3
+"""How often a worker that dies of its start is started."""
+_FORBIDDEN = ("os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.", "socket.connect", "ctypes.dlopen")
+_MAIN = "from heistbench.bench.scoring.sandbox import serve; serve()"
+
+
+class Failure(StrEnum):
+    """Why there is no value."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASH = "crash"
+
+
+class Pool:
+    """At most `workers` processes, started when there is work for them and kept until `close` or the end of this process.
+
+    `factory` is "module:name" of a callable without arguments that returns the function; what it imports is not counted as
+    an item's time. Several threads may use it at once; a forked child must make its own.
+    """
+
+    def __init__(self, factory: str, workers: int | None = None) -> None:
+        self._factory, self.workers = factory, workers or cores()
+        self._idle: list[_Worker] = []
+        self._places = BoundedSemaphore(self.workers)
+        atexit.register(self.close)
+
+    def map(self, items: Iterable[Any]) -> list[Any]:
+        """The function's value for each JSON-serialisable item, in order, or a `Failure`.
+
+        Raises HeistError when the worker's function cannot be made.
+        """
+        waiting = list(items)
+        if len(waiting) <= 1:
+            return [self._one(item) for item in waiting]
+        with ThreadPoolExecutor(min(self.workers, len(waiting))) as threads:
+            return list(threads.map(self._one, waiting))
+
+    def close(self) -> None:
+        """End the idle workers; another `map` starts new ones."""
+        while self._idle:
+            self._idle.pop().end()
+
+    def _one(self, item: Any) -> Any:
+        """Ask a worker; if it dies other than by taking too long, ask a new one, within the time that is left."""
+        left, failures = SECONDS, list[Failure]()
+        with self._places:
+            while len(failures) < 2 and Failure.TIMEOUT not in failures:
+                worker = (not failures and self._idle_worker()) or self._new_worker()
+                began = time.monotonic()
+                value = worker.ask(item, left)
+                left -= time.monotonic() - began
+                if not isinstance(value, Failure):
+                    self._idle.append(worker)
+                    return value
+                worker.end()
+                failures.append(value)
+        return failures[0]
+
+    def _idle_worker(self) -> _Worker | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _new_worker(self) -> _Worker:
+        for _ in range(STARTS):
+            worker = _Worker(self._factory)
+            if (said := worker.started()) == "ready":
+                return worker
+            worker.end()
+            if not isinstance(said, Failure):
+                break
+        raise HeistError(f"a worker for {self._factory} did not start: {said}")
+
+
+class _Worker:
+    """One process, ready for items."""
+
+    def __init__(self, factory: str) -> None:
+        command = [sys.executable, "-P", "-c", _MAIN, factory]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+
+    def started(self) -> Any:
+        """What the process says of its start: "ready", what is wrong, or a failure."""
+        return self._read(START)
+
+    def ask(self, item: Any, seconds: float) -> Any:
+        """The function's value, or why there is none. After a failure the worker is of no more use."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(item) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            return Failure.CRASH
+        reply = self._read(seconds)
+        return reply["value"] if isinstance(reply, dict) else reply
+
+    def end(self) -> None:
+        """Kill the process and forget it."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):  # what was written to a dead worker and never read
+                pipe.close()
+
+    def _read(self, seconds: float) -> Any:
+        """The next line, or a failure: a timer kills a process that keeps silent, and its silence ends."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + seconds
+        timer = Timer(seconds, self._process.kill)
+        timer.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
+        if line.endswith("\n"):
+            found = json.loads(line)
+            return Failure.MEMORY if found == Failure.MEMORY else found
+        return Failure.TIMEOUT if time.monotonic() >= deadline else Failure.CRASH
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def serve() -> None:
+    """The life of a worker: say "ready" or what is wrong, then answer lines until there are no more."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the function prints is no reply
+
+    def reply(value: Any) -> None:
+        replies.write(json.dumps(value) + "\n")
+        replies.flush()
+
+    module, name = sys.argv[1].split(":")
+    try:
+        function = getattr(import_module(module), name)()
+    except Exception as error:
+        reply(f"{type(error).__name__}: {error}")
+        return
+    _limit_memory()
+    sys.addaudithook(_forbid)
+    reply("ready")
+    for line in sys.stdin:
+        found = _bounded(function, line)
+        reply(found)
+        if found is Failure.MEMORY:
+            break
+
+
+def _bounded(function: Callable[[Any], Any], line: str) -> Any:
+    """A function's value for one line, as a reply. Other errors than of memory are the end of the worker."""
+    _alarm(2 * SECONDS)
+    try:
+        value = function(json.loads(line))
+    except MemoryError:
+        return Failure.MEMORY
+    finally:
+        _alarm(0)
+    # A library may have swallowed the error; and what grew this big is not fit for another item.
+    return Failure.MEMORY if _peak() > 0.75 * MEBIBYTES else {"value": value}
+
+
+def _limit_memory() -> None:
+    """Bound this process's address space, where the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEBIBYTES * 2**20, MEBIBYTES * 2**20))
+
+
+def _peak() -> float:
+    """The most memory this process has held, in MiB; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    # Not getrusage: its figure starts at the size of the parent.
+    return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+
+
+def _alarm(seconds: float) -> None:
+    """End this process by itself in so many seconds, whatever it does then; 0 takes that back."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _forbid(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: whatever text leads a library astray, it starts nothing and writes nothing."""
+    if event.startswith(_FORBIDDEN) or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
+        raise PermissionError(f"{event} is not for workers")

@@ -1,0 +1,101 @@
+"""What asking a provider may cost: prices, what has been spent, and the limits of `--budget-queries` and `--budget-usd`.
+
+The budget is that of a store (`--out`), all runs on it together: what a killed run spent stays spent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.nouns import Prompt, Usage
+from heistbench.bench.storage.ledger import Asked, Ledger, ledgers
+from heistbench.bench.storage.store import Store, canonical
+
+if TYPE_CHECKING:
+    from heistbench.bench.suites.settings import Prices, Victim
+
+PART = 500
+"""Queries sent before what is left of a budget is looked at again."""
+AROUND = 500
+"""Tokens that a provider may put around a prompt: its template, and what it says about tools where one is offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent on victims behind an API; None is no limit."""
+
+    queries: int | None = None
+    dollars: float | None = None
+
+
+NO_LIMIT = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What victims behind an API have cost."""
+
+    queries: int = 0
+    dollars: float = 0.0
+
+
+def price(usage: Usage, prices: Prices | None) -> float:
+    """Dollars of one reply; 0 where no prices are known."""
+    return (usage.prompt * prices.input + usage.completion * prices.output) / 1e6 if prices else 0.0
+
+
+def spent(store: Store) -> Spent:
+    """What all victims behind an API have cost in a store so far."""
+    total = Spent()
+    for folder in ledgers(store):
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        if spec["api"]:
+            queries, dollars = Ledger(store, spec).spent()
+            total = Spent(total.queries + queries, total.dollars + dollars)
+    return total
+
+
+def parts(asked: Sequence[Asked], victim: Victim, budget: Budget, store: Store) -> Iterator[Sequence[Asked]]:
+    """Cut queries into parts that the budget covers however long the replies are.
+
+    What replies that came empty, and were asked for again, have cost is known only afterwards. Raises HeistError when the budget
+    does not cover the next query.
+    """
+    at = 0
+    while at < len(asked):
+        fits = _affordable(asked[at : at + PART], victim, budget, spent(store))
+        if not fits:
+            raise HeistError(_over(budget, spent(store), len(asked) - at))
+        yield asked[at : at + fits]
+        at += fits
+
+
+def dearest(prompt: Prompt, victim: Victim) -> float:
+    """Dollars of a query at most: no token is shorter than a byte, and no reply longer than its limit."""
+    return price(Usage(len(canonical(prompt).encode()) + AROUND, victim.decoding.max_new_tokens), victim.api.prices)
+
+
+def _affordable(asked: Sequence[Asked], victim: Victim, budget: Budget, so_far: Spent) -> int:
+    fits = len(asked)
+    if budget.queries is not None:
+        fits = min(fits, max(0, budget.queries - so_far.queries))
+    if budget.dollars is not None:
+        left = budget.dollars - so_far.dollars
+        for at, (prompt, _) in enumerate(asked[:fits]):
+            left -= dearest(prompt, victim)
+            if left < 0:
+                return at
+    return fits
+
+
+def _over(budget: Budget, so_far: Spent, missing: int) -> str:
+    limits = [f"{budget.queries} queries"] if budget.queries is not None else []
+    limits += [f"${budget.dollars:.2f}"] if budget.dollars is not None else []
+    return (
+        f"the budget of {' and '.join(limits)} is used up: {so_far.queries} queries and ${so_far.dollars:.2f} spent,"
+        f" {missing} more to ask of this victim; the same command with a larger budget continues from here"
+    )

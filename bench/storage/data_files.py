@@ -1,0 +1,122 @@
+"""Public data files: found in the data folder, or downloaded into it once, at a pinned revision.
+
+The data folder is `--data DIR`, else HEIST_DATA, else a cache in the home folder. `tasks/data.sha256` lists what the files
+of the shipped tasks should hold: a download that holds anything else is refused; a file that a user put there is used, its
+digest tells records made with it apart, and they say that it is not the listed one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.store import digest, write_bytes
+
+T = TypeVar("T")
+SETTING = "HEIST_DATA"
+CHECKSUMS = Path(__file__).parents[2] / "tasks" / "data.sha256"
+TIMEOUT = 60
+"""Seconds without a byte after which a download is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One public file: its path in the data folder, and a URL that names a revision of it."""
+
+    path: str
+    url: str
+
+    @property
+    def sha256(self) -> str | None:
+        """What the file should hash to, where that is known."""
+        return _checksums().get(self.path)
+
+    def locate(self) -> Path:
+        """The file on this machine, downloaded if need be.
+
+        Raises HeistError that names file, folder and URL when it is neither here nor to be had, or is not what it should be.
+        """
+        path = data_folder() / self.path
+        if not path.is_file():
+            self._download(path)
+        return path
+
+    def digest(self) -> str:
+        """sha256 of the file as it is here."""
+        path = self.locate()
+        return _digest(path, path.stat().st_mtime_ns)
+
+    def _download(self, path: Path) -> None:
+        if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+            raise self._missing("HF_HUB_OFFLINE forbids to download it")
+        try:
+            with urlopen(self.url, timeout=TIMEOUT) as response:
+                content = response.read()
+        except HTTPError as error:
+            error.close()
+            raise self._missing(f"could not be downloaded: {error.code} {error.reason}") from None
+        except (OSError, ValueError) as error:
+            raise self._missing(f"could not be downloaded: {getattr(error, 'reason', error)}") from None
+        if self.sha256 not in (None, found := hashlib.sha256(content).hexdigest()):
+            raise HeistError(f"{self.url}: sha256 is {found}, expected {self.sha256}; nothing was kept")
+        write_bytes(path, content)
+
+    def _missing(self, why: str) -> HeistError:
+        return HeistError(
+            f"{self.path} is not in the data folder {data_folder()} and {why}; put {self.url} there, "
+            f"or name another folder with --data DIR or {SETTING}"
+        )
+
+
+def json_lines(path: Path, read: Callable[[Any], T], expected: str) -> list[T]:
+    """What `read` makes of each line of a file of JSON. Raises HeistError that names the line and what was expected of it."""
+    found = []
+    for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if line.strip():
+            try:
+                found.append(read(json.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise HeistError(f"{path}, line {at}: expected {expected}") from None
+    return found
+
+
+def use_folder(folder: Path | None) -> None:
+    """Look for data files in `folder` from now on, in child processes too; None changes nothing.
+
+    Raises HeistError when there is no such folder.
+    """
+    if folder is not None:
+        if not folder.is_dir():
+            raise HeistError(f"--data {folder}: no such folder")
+        os.environ[SETTING] = str(folder.resolve())
+
+
+def data_folder() -> Path:
+    """Where data files are looked for."""
+    return Path(os.environ.get(SETTING) or Path.home() / ".cache" / "heistbench")
+
+
+def as_pinned(digests: str) -> bool:
+    """Whether all the files of a task's `data_digest` are what `tasks/data.sha256` lists."""
+    return set(digests.split()) <= set(_checksums().values())
+
+
+@cache
+def _digest(path: Path, changed: int) -> str:
+    """Of a file that was last changed then: a large one is read once a process."""
+    return digest(path)
+
+
+@cache
+def _checksums() -> dict[str, str]:
+    rows = (line.split(None, 1) for line in CHECKSUMS.read_text(encoding="utf-8").splitlines())
+    return {path: digest for digest, path in rows}

@@ -1,0 +1,77 @@
+"""What a number hangs on: code commit, package versions, hardware, contamination."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "lm_eval",
+    "numpy", "scipy", "sympy", "math_verify", "rapidfuzz", "sacrebleu", "nltk", "pydantic",
+)  # fmt: skip
+NGRAM = 13
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def code_state() -> tuple[str, bool]:
+    """The commit this code was checked out at and whether files differ from it; ("not a checkout", False) elsewhere."""
+    if not (ROOT / ".git").exists():
+        return "not a checkout", False
+    return _git("rev-parse", "--verify", "--quiet", "HEAD") or "no commit", bool(
+        _git("status", "--porcelain", "--untracked-files=no")
+    )
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Versions of the packages that can move a number; what is not installed is left out."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def harness_version() -> str:
+    """The version of this package."""
+    return version("heistbench")
+
+
+def hardware() -> str:
+    """Processor and accelerator, in words."""
+    import torch
+
+    name = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) a process"
+    return f"{name}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else name
+
+
+def contamination(training: Iterable[str], tests: Iterable[str], n: int = NGRAM) -> float:
+    """Share of test texts that share a word n-gram with any training text, or, when shorter than n, stand whole in one."""
+    seen: set[tuple[str, ...]] = set()
+    whole = []
+    for text in training:
+        words = tuple(text.split())
+        seen.update(words[i : i + n] for i in range(len(words) - n + 1))
+        whole.append(f" {' '.join(words)} ")
+    hits = total = 0
+    for text in tests:
+        words, total = tuple(text.split()), total + 1
+        grams = [words[i : i + n] for i in range(len(words) - n + 1)]
+        short = f" {' '.join(words)} "
+        hits += any(gram in seen for gram in grams) if grams else any(short in text for text in whole)
+    return hits / total if total else 0.0
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git on this machine
+        return ""

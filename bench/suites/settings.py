@@ -1,0 +1,178 @@
+"""What a suite says, as typed fields: of each model how it is asked, what it shows and how it is trained; and what meets what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from heistbench.bench.contracts.nouns import Sight
+from heistbench.bench.contracts.replies import Family
+from heistbench.bench.models.checkpoints import EngineName, card
+from heistbench.bench.models.engine import Sampling
+from heistbench.bench.models.fine_tuning import Count, Recipe
+from heistbench.bench.prompting.compression import Style
+
+RECORDED = "recorded"
+"""The model that is none: its replies are the traces and answers that a data set ships."""
+REMOTE = "inspect:"
+"""What the reference of a victim behind a provider's API starts with; an Inspect model name follows."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Decoding(Strict):
+    """How a model's replies are drawn."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_new_tokens: Count = 512
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+
+    def sampling(self, seed: int = 0, **changes: Any) -> Sampling:
+        """As the engines take it. Greedy decoding has no use for a seed, and is the same for all of them."""
+        settings = replace(Sampling(**self.model_dump(), seed=seed), **changes)
+        return settings if settings.temperature else replace(settings, seed=0)
+
+
+class Compressor(Strict):
+    """An instructed model that writes summaries of traces in one of the published styles (arXiv:2603.07267)."""
+
+    model: str
+    style: Style = "sections"
+    decoding: Decoding = Decoding()
+
+
+class Prices(Strict):
+    """Dollars a million tokens."""
+
+    input: Money
+    output: Money
+
+
+class Api(Strict):
+    """How a victim behind a provider's API is asked.
+
+    `shows` is what its replies are expected to hold; `effort` and `summaries` are passed on where they are set; `responses` asks
+    through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `timeout` is in
+    seconds an attempt.
+    """
+
+    base_url: str = ""
+    shows: Sight = "summary"
+    effort: str = ""
+    summaries: Literal["none", "concise", "detailed", "auto"] = "auto"
+    responses: bool = False
+    takes_sampling: bool = True
+    prices: Prices | None = None
+    connections: Count = 20
+    retries: Count = 6
+    timeout: Count = 600
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What can change a reply."""
+        return self.model_dump(exclude={"shows", "prices", "connections", "retries", "timeout"})
+
+
+class Victim(Strict):
+    """The model under attack. Name and release default to what a shipped model's card says.
+
+    `compressor` writes the summaries its provider shows; without one the provider itself does, or the task.
+    """
+
+    model: str
+    name: str = ""
+    release: str = ""
+    decoding: Decoding = Decoding()
+    family: Family = "think"
+    compressor: Compressor | None = None
+    api: Api = Api()
+
+    @property
+    def remote(self) -> str:
+        """Inspect's name of a model behind an API, empty for any other."""
+        return self.model.removeprefix(REMOTE) if self.model.startswith(REMOTE) else ""
+
+    @property
+    def called(self) -> tuple[str, str]:
+        """Name and release."""
+        stated = card(self.model)
+        return self.name or stated.get("name", self.model), self.release or stated.get("release", "")
+
+    @property
+    def label(self) -> str:
+        """`name-release`, as paths and tables show it."""
+        return "-".join(filter(None, self.called))
+
+
+class Surrogate(Strict):
+    """The attacker's own reasoning model. With `lessons`, it is first taught that many problems of the surrogate split."""
+
+    model: str
+    decoding: Decoding = Decoding(temperature=1.0)
+    family: Family = "think"
+    lessons: int = 0
+    recipe: Recipe = Recipe()
+
+
+class Inverter(Strict):
+    """What the inverter is fine-tuned from, and how."""
+
+    model: str
+    recipe: Recipe = Recipe()
+    decoding: Decoding = Decoding()
+
+
+class Student(Strict):
+    """What is fine-tuned on the loot, how, and how it is examined."""
+
+    model: str
+    recipe: Recipe = Recipe()
+    decoding: Decoding = Decoding()
+
+
+class Sizes(Strict):
+    """Questions a split: attacked, the attacker's own, examined."""
+
+    query: Count = 1000
+    surrogate: Count = 6000
+    test: Count = 500
+
+
+class Suite(Strict):
+    """Every cell it names is one (victim, defense, attack, budget, task, exam, student, seed).
+
+    Victims are robbed on `tasks` and students examined on `exams`; without any, on the test split of the task itself.
+    `budgets` are numbers of queries, one for each question attacked; without any, all of a task's. `sizes_of` gives tasks and
+    exams sizes of their own. A suite whose arms need no surrogate, inverter or compressor names none. `engine` runs the models
+    that are no API's, `signatures` says how overlap is measured. `smoke` holds the changes that make the suite run in a minute
+    on any machine, with the same code and prompts and small models.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    tasks: Annotated[list[str], Field(min_length=1)]
+    exams: list[str] = []
+    victims: Annotated[list[Victim], Field(min_length=1)]
+    surrogate: Surrogate | None = None
+    inverter: Inverter | None = None
+    compressor: Compressor | None = None
+    students: Annotated[list[Student], Field(min_length=1)]
+    attacks: list[str]
+    controls: list[str]
+    defenses: Annotated[list[str], Field(min_length=1)] = ["none"]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    sizes: Sizes = Sizes()
+    sizes_of: dict[str, Sizes] = {}
+    budgets: list[Annotated[int, Field(ge=0)]] = []
+    engine: EngineName = "transformers"
+    signatures: Annotated[list[str], Field(min_length=1)] = ["words"]
+    smoke: dict[str, Any] = {}

@@ -1,0 +1,1 @@
+"""What each verb of `heist` does. The only room that knows the leaderboard."""

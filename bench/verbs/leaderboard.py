@@ -1,0 +1,75 @@
+"""The verbs of `heist leaderboard`: thin functions, as in `cli`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+board_app = App(name="leaderboard", help="Boards from result files.")
+
+Results = Annotated[Path | None, Parameter(help="Folder of published results; default: the ones shipped.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+
+
+@board_app.command
+def show(folder: Path | None = None, *, json: Json = False) -> None:
+    """Show the board of a folder of result files; without one, the published results."""
+    from heistbench.bench.verbs.run import show_board
+
+    show_board(folder, json)
+
+
+@board_app.command
+def build(
+    results: Path | None = None, *, out: Annotated[Path | None, Parameter(help="Where to; default: site, beside them.")] = None
+) -> None:
+    """Build the site of a folder of result files: an index, a page a contest, a page a cell. Without one, of those shipped."""
+    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.leaderboard.pages.verbs import build as build_pages
+
+    folder = results or PUBLISHED
+    build_pages(folder, out or folder.absolute().parent / "site")
+
+
+@board_app.command
+def serve(site: Path | None = None, *, port: Annotated[int, Parameter(help="Port; 0 takes a free one.")] = 8000) -> None:
+    """Serve a site that `build` made to this machine alone, until Ctrl-C; without one, that of the published results."""
+    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.leaderboard.pages.verbs import serve as serve_pages
+
+    serve_pages(site or PUBLISHED.parent / "site", port)
+
+
+@board_app.command
+def verify(folder: Path, *, results: Results = None, json: Json = False) -> None:
+    """Check a submission, a folder of result files: its numbers, hashes, completeness, and fit with the published results.
+
+    Exit code 1 where it is refused.
+    """
+    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.leaderboard.submit.submission import report
+    from heistbench.leaderboard.submit.verify import verify as check
+
+    report(found := check(folder, results or PUBLISHED), json)
+    if not found.sound:
+        sys.exit(1)
+
+
+@board_app.command
+def add(folder: Path, *, results: Results = None) -> None:
+    """Add a submission to the published results, if `verify` finds it sound.
+
+    Exit code 1 where it is refused.
+    """
+    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.leaderboard.submit.submission import add as put
+    from heistbench.leaderboard.submit.submission import report
+
+    found, target = put(folder, results or PUBLISHED)
+    report(found)
+    if target is None:
+        sys.exit(1)
+    print(f"added as {target}\nnext: heist leaderboard build, commit both, open a pull request")
