@@ -134,7 +134,7 @@ def compare(
     heist compare HEAD~1 out/pocket-full --threshold 0.05 --junit compare.xml
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
     """
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.compare.verb import Request, compare_sources
 
     if compare_sources(Request(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
@@ -159,7 +159,7 @@ def build(
     scale: Annotated[float, Parameter(help="Share of the lessons to train on, to try the command.")] = 1.0,
 ) -> None:
     """Train the shipped pocket models again from recipe and seed, and print each one's accuracy."""
-    from heistbench.bench.verbs.run import build_pocket
+    from heistbench.bench.verbs.pocket import build_pocket
 
     build_pocket(names, out, scale)
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.contracts.plugins import Attack, Defense, Task
+from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.registry import identity, registry, spec_of
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.fine_tuning import Recipe
 from heistbench.bench.storage.provenance import contamination, harness_version
 from heistbench.bench.storage.records import Record, write_record
 from heistbench.bench.storage.store import hash_of

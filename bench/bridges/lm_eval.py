@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from heistbench.bench.contracts.nouns import Problem, Prompt, Stop, Verdict
 from heistbench.bench.contracts.plugins import Task
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
-from heistbench.bench.models.engine import Completion, LocalEngine, Sampling
+from heistbench.bench.models.engine import Completion, LocalEngine
 from heistbench.bench.scoring.verdicts import judge
 
 if TYPE_CHECKING:

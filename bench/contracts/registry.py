@@ -127,6 +127,11 @@ def identity(plugin: Plugin) -> dict[str, Any]:
     }
 
 
+def keyed(plugin: Plugin) -> dict[str, Any]:
+    """Identity and source: what the store keys on."""
+    return identity(plugin)
+
+
 def spec_of(plugin: Plugin) -> str:
     """The shortest text that builds this plugin again: defaults are left out."""
     changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != default_of(f, missing=...)}

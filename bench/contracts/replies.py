@@ -122,7 +122,7 @@ def _by_channel(text: str) -> Parts:
             answer = body
         else:
             thoughts.append(body)
-    return Parts("\n".join(thoughts) if thoughts else None, answer)
+    return Parts("\n".join(filter(None, thoughts)) if thoughts else None, answer)
 
 
 def read_call(text: str, tool: Tool | None) -> tuple[str, dict[str, str]]:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import suggest
-from heistbench.bench.storage.store import digest, digest_folder
+from heistbench.bench.storage import shipped_models
+from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
+from heistbench.bench.storage.shipped_models import shipped_models as all_shipped
+from heistbench.bench.storage.store import digest_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-SHIPPED = Path(__file__).parents[2] / "tasks" / "models"
-"""Shipped models lie in `<world>/<name>/`, each with a `card.json`: role, recipe, seed, accuracy and sha256 of its files."""
-EngineName = Literal["transformers", "vllm"]
-"""What runs a model in this process."""
-_SHIPPED_NAME = re.compile(r"[\w-]+/[\w-]+")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
 
 
@@ -31,7 +29,7 @@ class Checkpoint:
     identity: str
     source: str
     revision: str | None = None
-    engine: EngineName = "transformers"
+    engine: str = DEFAULT
 
     def load(self, in_4bit: bool = False, in_float32: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Model and tokenizer: in float32 on a CPU; on a GPU in bfloat16, or in 4 bits or float32 where asked to."""
@@ -52,34 +50,44 @@ class Checkpoint:
         return model, tokenizer
 
 
+_resolved: dict[str, Checkpoint] = {}
+"""References that this run has resolved: a folder is hashed once, however many cells use it."""
+
+
 def checkpoint(reference: str) -> Checkpoint:
-    """Resolve `pocket/victim-1` (shipped), a folder, or `org/name@<commit>` (hub).
+    """Resolve `pocket/victim-1` (shipped), a folder, or `org/name@<commit>` (hub), once per run.
 
     Raises HeistError for an unknown reference and for a shipped model whose files do not match their card.
     """
-    shipped = SHIPPED / reference
-    if _SHIPPED_NAME.fullmatch(reference) and (shipped / "card.json").is_file():
-        return Checkpoint(f"shipped:{reference}:{_verified(shipped)}", str(shipped))
+    if reference not in _resolved:
+        _resolved[reference] = _resolve(reference)
+    return _resolved[reference]
+
+
+def resolved() -> dict[str, Checkpoint]:
+    """What has been resolved so far: handed to worker processes, which need not hash it again."""
+    return dict(_resolved)
+
+
+def know(models: Mapping[str, Checkpoint]) -> None:
+    """Take over what another process of this run has resolved."""
+    _resolved.update(models)
+
+
+def forget() -> None:
+    """Resolve everything anew: files may have changed since the last run of this process."""
+    _resolved.clear()
+
+
+def _resolve(reference: str) -> Checkpoint:
+    if is_shipped(reference):
+        return Checkpoint(shipped_identity(reference), str(shipped_models.SHIPPED / reference))
     if (Path(reference) / "config.json").is_file():
         return Checkpoint(f"local:{digest_folder(Path(reference))}", reference)
     if _HUB.fullmatch(reference):
         name, revision = reference.split("@")
         return Checkpoint(f"hub:{reference}", name, revision)
-    known = [str(card.parent.relative_to(SHIPPED)) for card in SHIPPED.glob("*/*/card.json")]
     raise HeistError(
-        f"model {reference!r} is neither shipped, nor a folder with a config.json, nor org/name@commit{suggest(reference, known)}"
+        f"model {reference!r} is neither shipped, nor a folder with a config.json, nor org/name@commit"
+        f"{suggest(reference, all_shipped())}"
     )
-
-
-def card(reference: str) -> dict[str, Any]:
-    """The card of a shipped model, or of a folder that `heist pocket build` made; empty for any other."""
-    path = SHIPPED / reference / "card.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-@cache
-def _verified(folder: Path) -> str:
-    for name, expected in card(str(folder.relative_to(SHIPPED)))["sha256"].items():
-        if not (folder / name).is_file() or digest(folder / name) != expected:
-            raise HeistError(f"shipped model file {folder / name} does not match its card; `heist pocket build` makes it again")
-    return digest(folder / "card.json")[:16]

@@ -1,35 +1,22 @@
 """The engine contract: the same prompts in, the same replies out, whatever runs underneath.
 
-`transformers` and `vllm` continue text and share `LocalEngine`; Inspect's providers speak the contract themselves.
+Engines that continue text in this process share `LocalEngine`; Inspect's providers speak the contract themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from heistbench.bench.contracts.nouns import Prompt, Reply, Stop, Usage
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import Family, read_call, render_prompt, split_reply
-from heistbench.bench.models.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How completions are drawn; temperature 0 is greedy."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_new_tokens: int = 512
-    seed: int = 0
-    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +49,7 @@ class Engine(Protocol):
         repetitions: Sequence[int] | None = None,
         arrived: Arrived = unheard,
     ) -> list[Reply]:
-        """One reply a prompt, in order; `repetitions[i]` counts how often prompt i was asked before.
+        """One reply per prompt, in order; `repetitions[i]` counts how often prompt i was asked before.
 
         A query that an outage swallowed, after all retries, is a reply that stopped with "error".
         """
@@ -70,10 +57,17 @@ class Engine(Protocol):
 
 
 class LocalEngine(ABC):
-    """A model in this process. Each row draws from a seed of its own, so no sample depends on its neighbours."""
+    """A model in this process, built from a checkpoint and a family of replies; named in `contracts/engines.py`.
+
+    Each row draws from a seed of its own, so no sample depends on its neighbours.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     family: Family
+
+    @classmethod  # noqa: B027
+    def unload(cls) -> None:
+        """Give back what the engine holds beyond its instances. Default: nothing."""
 
     @abstractmethod
     def complete(
@@ -86,7 +80,7 @@ class LocalEngine(ABC):
         return render_prompt(self.tokenizer, prompt)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling, completed: Completed = unheard) -> list[Completion]:
-        """One completion a prompt, as the model wrote it."""
+        """One completion per prompt, as the model wrote it."""
         return self.complete([self.render(prompt) for prompt in prompts], sampling, [0] * len(prompts), completed)
 
     def reply(
@@ -120,22 +114,3 @@ def row_seed(seed: int, text: str, repetition: int) -> int:
     """The seed of one row's sample: 56 bits that hang on the sampling seed, the rendered prompt and its repetition."""
     digest = hashlib.sha256(f"{seed}\0{repetition}\0{text}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
-
-
-@lru_cache(maxsize=2)
-def engine(source: Checkpoint, family: Family = "think") -> LocalEngine:
-    """The engine of a checkpoint; a process keeps the last two loaded."""
-    if source.engine == "vllm":
-        from heistbench.bench.models.vllm_engine import VllmEngine
-
-        return VllmEngine(source, family)
-    from heistbench.bench.models.transformers_engine import TransformersEngine
-
-    return TransformersEngine(source, family)
-
-
-def release_engines() -> None:
-    """Give back the memory of all loaded models: training needs the whole of a GPU."""
-    engine.cache_clear()
-    if vllm := sys.modules.get("heistbench.bench.models.vllm_engine"):
-        vllm.unload()

@@ -6,64 +6,26 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt
+from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.replies import encode, render_prompt
 from heistbench.bench.models.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-Count = Annotated[int, Field(gt=0)]
 GPU_TOKENS = 16_384
 """Tokens, padding included, that a GPU trains on at once; the rest of a batch is accumulated. No result depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Every hyperparameter of a fine-tuning. `warmup` is a share of the steps; `lora_rank` 0 trains all weights.
-
-    `batch_size` is the rows of an optimizer step, however many of them are computed at once. `load_in_4bit` with a `lora_rank` is
-    QLoRA (arXiv:2305.14314); it and `adamw_8bit` need a GPU and bitsandbytes.
-    """
-
-    version: Literal["1-A"] = "1-A"
-    epochs: Count = 3
-    batch_size: Count = 16
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
-    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    max_length: Count = 1024
-    lora_rank: Annotated[int, Field(ge=0)] = 0
-    lora_alpha: Count = 32
-    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
-    load_in_4bit: bool = False
-
-    def __post_init__(self) -> None:
-        if self.load_in_4bit and not self.lora_rank:
-            raise ValueError("load_in_4bit needs a lora_rank: weights of 4 bits are not trained themselves")
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What tells recipes apart."""
-        return asdict(self)
-
-    def steps(self, rows: int) -> int:
-        """Optimizer steps for a number of rows."""
-        return self.epochs * -(-rows // self.batch_size)
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
+class TrainingRow:
     """One row of training text: only `completion` carries loss."""
 
     prompt: Prompt
@@ -71,7 +33,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TrainingReport:
     """What a fine-tuning did."""
 
     rows: int
@@ -94,12 +56,12 @@ def require(recipe: Recipe) -> None:
 
 def fine_tune(
     source: Checkpoint,
-    examples: Sequence[Example],
+    examples: Sequence[TrainingRow],
     recipe: Recipe,
     seed: int,
     folder: Path,
     advance: Callable[[int], None] = lambda n: None,
-) -> Tuned:
+) -> TrainingReport:
     """Train `source` on examples and save model and tokenizer to `folder`. Rows over `max_length` are dropped and counted.
 
     On a CPU all is float32. A GPU computes in bfloat16 but keeps in float32 what it trains, be it all weights or an adapter
@@ -134,12 +96,12 @@ def _gpu_memory(recipe: Recipe) -> Iterator[None]:
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
+    examples: Sequence[TrainingRow],
     recipe: Recipe,
     seed: int,
     folder: Path,
     advance: Callable[[int], None] = lambda n: None,
-) -> Tuned:
+) -> TrainingReport:
     """As `fine_tune`, for a model already in memory."""
     import torch
     from datasets import Dataset
@@ -155,7 +117,7 @@ def train(
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     tokens = sum(len(row["input_ids"]) for row in kept) * recipe.epochs
-    return Tuned(len(kept), len(encoded) - len(kept), tokens, recipe.steps(len(kept)))
+    return TrainingReport(len(kept), len(encoded) - len(kept), tokens, recipe.steps(len(kept)))
 
 
 def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, folder: Path, callback: TrainerCallback) -> Any:

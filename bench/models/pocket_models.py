@@ -16,11 +16,12 @@ from typing import Any, Protocol, cast, get_args
 
 from heistbench.bench.contracts.nouns import Problem, Prompt
 from heistbench.bench.contracts.plugins import Task
+from heistbench.bench.contracts.recipes import Recipe, Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import tool_schema
 from heistbench.bench.models.checkpoints import Checkpoint
-from heistbench.bench.models.engine import LocalEngine, Sampling
-from heistbench.bench.models.fine_tuning import Example, Recipe, train
+from heistbench.bench.models.engine import LocalEngine
+from heistbench.bench.models.fine_tuning import TrainingRow, train
 from heistbench.bench.models.scratch import random_llama, word_tokenizer
 from heistbench.bench.models.transformers_engine import TransformersEngine
 from heistbench.bench.prompting.compression import Style, compression_prompt
@@ -78,7 +79,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
     rows = world.lessons(name, int(pupil.rows * scale))
     tokenizer = word_tokenizer(_words(world))
     model = random_llama(len(tokenizer), HIDDEN, pupil.layers, pupil.seed)
-    examples = [Example(prompt, reply) for prompt, reply in rows]
+    examples = [TrainingRow(prompt, reply) for prompt, reply in rows]
     aside = folder.with_name(folder.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -1,16 +1,19 @@
-"""Settings every process needs before it touches a model: one thread, no hub traffic, no chatter."""
+"""The process that a model runs in: one thread, one GPU if any, no hub traffic, no chatter."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 
 def one_thread() -> None:
-    """One thread a process: two multi-threaded torch processes on two cores run many times slower than two single ones.
+    """One thread per process: two multi-threaded torch processes on two cores run many times slower than two single ones.
 
     Must run before torch is imported.
     """
@@ -35,7 +38,7 @@ def hush() -> None:
 
 @contextmanager
 def stderr_to(file: int) -> Iterator[None]:
-    """Send what this process and its children write to stderr into an open file, which is closed in the end."""
+    """Send what this process and its children write to stderr into an open file."""
     kept = os.dup(2)
     os.dup2(file, 2)
     try:
@@ -43,4 +46,25 @@ def stderr_to(file: int) -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(file)
+
+
+def gpus() -> list[str]:
+    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; none on most machines."""
+    if VISIBLE in os.environ:
+        return [name for name in os.environ[VISIBLE].split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    import torch
+
+    return list(map(str, range(torch.cuda.device_count())))
+
+
+def use_gpu(name: str) -> None:
+    """Use one GPU and no other; an empty name changes nothing. Must run before torch is imported."""
+    if name:
+        os.environ[VISIBLE] = name
+
+
+def default_jobs() -> int:
+    """One process per GPU, or one per core where there is none."""
+    return len(gpus()) or os.cpu_count() or 1

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Reply, Tool, Usage
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import tool_schema
-from heistbench.bench.models.engine import Arrived, Sampling, unheard
+from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.models.provider_replies import visible
 from heistbench.bench.models.secrets import clear, one_line, silence
 

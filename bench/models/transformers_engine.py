@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.nouns import Stop
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import Family
 from heistbench.bench.models.checkpoints import Checkpoint
-from heistbench.bench.models.engine import Completed, Completion, LocalEngine, Sampling, row_seed, unheard
+from heistbench.bench.models.engine import Completed, Completion, LocalEngine, row_seed, unheard
 
 if TYPE_CHECKING:
     import torch

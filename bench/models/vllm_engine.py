@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Stop
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import Family
 from heistbench.bench.models.checkpoints import Checkpoint
-from heistbench.bench.models.engine import Completed, Completion, LocalEngine, Sampling, row_seed, unheard
+from heistbench.bench.models.engine import Completed, Completion, LocalEngine, row_seed, unheard
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
@@ -53,6 +54,11 @@ class VllmEngine(LocalEngine):
         self._source = source
         self.tokenizer = AutoTokenizer.from_pretrained(source.source, **_pinned(source))
 
+    @classmethod
+    def unload(cls) -> None:
+        """Give back the memory of the model that vLLM holds in this process, if any."""
+        _unload()
+
     def complete(
         self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
     ) -> list[Completion]:
@@ -86,8 +92,7 @@ class VllmEngine(LocalEngine):
         return Completion(str(text), stop, len(output.prompt_token_ids or []), len(tokens))
 
 
-def unload() -> None:
-    """Give back the memory of the model that vLLM holds in this process, if any."""
+def _unload() -> None:
     while _loaded:
         from vllm.distributed import cleanup_dist_env_and_memory
 
@@ -100,7 +105,7 @@ def unload() -> None:
 
 def _load(source: Checkpoint) -> LLM:
     if source not in _loaded:
-        unload()
+        _unload()
         with _quiet():
             _loaded[source] = _library().LLM(
                 source.source,

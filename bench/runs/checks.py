@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Sight
-from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.models.fine_tuning import require
 from heistbench.bench.scoring.overlap import SIGNATURES, score
 from heistbench.bench.stages.budget import Budget
+from heistbench.bench.stages.summaries import summarizes
 from heistbench.bench.suites.cells import Cell
-from heistbench.bench.suites.settings import RECORDED
+from heistbench.bench.suites.sources import Provider, Recorded
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
@@ -23,12 +23,14 @@ def check_cells(cells: Sequence[Cell]) -> None:
 
 def check_apis(cells: Sequence[Cell], budget: Budget) -> None:
     """Raise HeistError for an unknown provider, a missing key, or a budget in dollars for a victim without prices."""
-    for victim in {cell.victim.label: cell.victim for cell in cells if cell.victim.remote}.values():
+    for victim in {cell.victim.label: cell.victim for cell in cells}.values():
+        if not isinstance(victim.source, Provider):
+            continue
         if budget.dollars is not None and victim.api.prices is None:
-            raise HeistError(f"--budget-usd: victim {victim.label} has no prices; give api.prices, dollars a million tokens")
+            raise HeistError(f"--budget-usd: victim {victim.label} has no prices; give api.prices, dollars per million tokens")
         from heistbench.bench.models.provider_engine import check_api
 
-        check_api(victim.remote, victim.api)
+        check_api(victim.source.name, victim.api)
 
 
 def check_machine(cells: Sequence[Cell]) -> None:
@@ -43,13 +45,10 @@ def check_machine(cells: Sequence[Cell]) -> None:
 
 def sights(cell: Cell) -> set[Sight]:
     """What there is to see of a cell's victim: its answers, its summaries, and by the harness its traces."""
-    victim, task = cell.victim, cell.build_task()
-    shows = victim.api.shows if victim.remote else "trace"
-    found: set[Sight] = {"answer", "summary"} if shows == "summary" else {"answer"}
-    if shows == "trace":
-        summarized = victim.compressor is not None or type(task).summarize is not Task.summarize
-        found |= {"trace", "summary"} if summarized else {"trace"}
-    return found
+    sights: set[Sight] = {"answer", cell.victim.shows}
+    if cell.victim.shows == "trace" and (cell.victim.compressor or summarizes(cell.build_task())):
+        sights.add("summary")
+    return sights
 
 
 def _check_sight(cell: Cell) -> None:
@@ -63,7 +62,7 @@ def _check_sight(cell: Cell) -> None:
 
 def _check_recorded(cell: Cell) -> None:
     """A recorded model answers its own questions only: no other prompts, whether an attack or a defense makes them."""
-    if cell.victim.model != RECORDED:
+    if not isinstance(cell.victim.source, Recorded):
         return
     makes = [d.info.name for d in cell.build_defenses() if "prompt" in d.info.touches]
     if cell.build_attack().info.asks == "prompts" or makes:

@@ -17,7 +17,9 @@ from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.scratch import is_scratch
-from heistbench.bench.runs.made_up import CHARACTERS_A_TOKEN, Lengths
+from heistbench.bench.runs.made_up import CHARACTERS_PER_TOKEN
+from heistbench.bench.stages.stage import Lengths, Work
+from heistbench.bench.suites.sources import Weights, source_of
 
 TYPICAL = Lengths(question=150, trace=6131, summary=565, answer=450)
 """Of mathematics for reasoning models. Traces: R1's on OpenThoughts, arXiv:2603.07267, Table 2; summaries: the two medians of its
@@ -38,12 +40,15 @@ _BILLIONS = re.compile(r"(\d+(?:\.\d+)?)[bB](?![a-zA-Z0-9])")
 _SCRATCH = re.compile(r"scratch/(\d+)x(\d+)")
 
 
-def gpu_hours(weights: float | None, trained: float, read: float, written: float) -> float | None:
-    """Of one GPU: 6 FLOP a weight and token trained on, 2 a weight and token read or written. None where weights are unknown."""
-    if weights is None:
-        return None
-    busy = 6 * trained + 2 * read
-    return weights * (busy / (PEAK * BUSY) + 2 * written / (PEAK * WRITING)) / 3600
+def gpu_hours(work: Work) -> float | None:
+    """Of one GPU: 6 FLOP per parameter and token trained on, 2 per parameter and token read or written.
+
+    None for a model of unknown size; nothing for one that runs elsewhere, or is only replayed.
+    """
+    if not isinstance(source_of(work.model), Weights):
+        return 0.0
+    size, busy = parameters(work.model), 6 * work.trained + 2 * work.read
+    return None if size is None else size * (busy / (PEAK * BUSY) + 2 * work.written / (PEAK * WRITING)) / 3600
 
 
 def parameters(model: str) -> float | None:
@@ -82,7 +87,7 @@ def lengths(spec: str, n: int) -> Lengths:
 
 def _tokens(text: str) -> float:
     """By characters, or by words where these are short: the tokenizers of the pocket world know words."""
-    return max(len(text.split()), len(text) / CHARACTERS_A_TOKEN)
+    return max(len(text.split()), len(text) / CHARACTERS_PER_TOKEN)
 
 
 def _mean(values: list[float]) -> float:

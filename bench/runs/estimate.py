@@ -1,64 +1,32 @@
-"""What a suite takes, before anything is run: a table of its stages, a bound on its queries, an estimate of their price.
-
-Attacks run on made-up replies (`_dry`), and what cells share is counted once (`_work`), as the store computes it once: a victim's
-replies to plain questions, an inverter a seed, one student for equal loot.
-"""
+"""What a suite takes, before anything is run: a table of its work, a bound on its queries, their price, and the time."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.registry import spec_of
-from heistbench.bench.runs.checks import sights
-from heistbench.bench.runs.costs import BUSY, GPU, PEAK, TYPICAL, WRITING
-from heistbench.bench.runs.made_up import Dry
-from heistbench.bench.runs.work import Sheet, Stage, Work, honest_split
+from heistbench.bench.runs.costs import BUSY, GPU, PEAK, TYPICAL, WRITING, gpu_hours
+from heistbench.bench.runs.dry import work_of
 from heistbench.bench.stages.budget import Budget
+from heistbench.bench.stages.stage import Work
+from heistbench.bench.storage.store import MANIFEST, Store, read_json
 from heistbench.bench.suites.cells import Cell, cells
 from heistbench.bench.suites.settings import Suite
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+SECONDS_PER_TOKEN = 2.5e-5
+"""Of training a small model on one core, until the store holds a measurement."""
+SECONDS_PER_CELL = 1.0
+"""Of all else: examination, overlap, record."""
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
-def outline(suite: Suite) -> list[Stage]:
-    """The stages of a suite, in the order of the data. Everything is an estimate."""
-    return stages(cells(suite))
-
-
-def stages(found: Sequence[Cell]) -> list[Stage]:
-    """The stages that some cells need."""
-    sheet, thefts = Sheet(), dict[Hashable, Dry]()
-    for cell in found:
-        work, theft = Work(cell, sheet), (cell.victim, cell.task, cell.defense, cell.attack, cell.budget, cell.seed)
-        if theft not in thefts:
-            thefts[theft] = work.theft()
-        work.honest()
-        work.student(thefts[theft])
-    return sheet.stages()
-
-
-def queries(found: Sequence[Cell]) -> dict[str, int]:
-    """How many queries of each victim, by label, some cells need at most, by what their attacks say they ask.
-
-    Plain questions are asked once for all who ask them, and once more for the ceiling of overlap; prompts of an attack's own once
-    an attack, defense that changes prompts, budget and seed; an honest user's questions once a defense that changes prompts.
-    """
-    asked: dict[str, dict[Hashable, int]] = {cell.victim.label: {} for cell in found}
-    for cell in found:
-        for prompts, n in _prompts(cell):
-            of_victim = asked[cell.victim.label]
-            of_victim[prompts] = max(n, of_victim.get(prompts, 0))
-    return {label: sum(of_victim.values()) for label, of_victim in asked.items()}
-
-
 @dataclass(frozen=True, slots=True)
-class Bill:
+class ReplyBill:
     """What the replies of one victim take: queries at most; tokens, and dollars where prices are known, as estimates."""
 
     queries: int
@@ -66,16 +34,30 @@ class Bill:
     dollars: float | None
 
 
-def bills(found: Sequence[Cell]) -> dict[str, Bill]:
+def outline(suite: Suite) -> list[Work]:
+    """The work of a suite, in the order of the data. Everything is an estimate."""
+    return work_of(cells(suite)).work()
+
+
+def bills(of: Sequence[Cell]) -> dict[str, ReplyBill]:
     """The bill of each victim behind an API, by label; what the store holds already is not taken off."""
-    remote = [cell for cell in found if cell.victim.remote]
-    return {label: _bill([c for c in remote if c.victim.label == label], n) for label, n in queries(remote).items()}
+    by_label: dict[str, list[Cell]] = {}
+    for cell in of:
+        if cell.victim.remote:
+            by_label.setdefault(cell.victim.label, []).append(cell)
+    return {label: _bill(of_victim) for label, of_victim in by_label.items()}
 
 
-def foresee(found: Sequence[Cell], budget: Budget) -> list[str]:
+def most_queries(of: Sequence[Cell]) -> int:
+    """How many queries some cells send at most: those on made-up replies, and what prompting attacks might send besides."""
+    sheet = work_of(of)
+    return sheet.queries + sheet.spare
+
+
+def foresee(of: Sequence[Cell], budget: Budget) -> list[str]:
     """A line for each victim behind an API. Raises HeistError where the budget is too small for all of them."""
-    asked = bills(found)
-    total, dollars = sum(bill.queries for bill in asked.values()), sum(bill.dollars or 0 for bill in asked.values())
+    by_victim = bills(of)
+    total, dollars = sum(bill.queries for bill in by_victim.values()), sum(bill.dollars or 0 for bill in by_victim.values())
     if budget.queries is not None and total > budget.queries:
         raise HeistError(f"--budget-queries {budget.queries}: this run sends up to {total}; raise it, or lower the suite's sizes")
     if budget.dollars is not None and dollars > budget.dollars:
@@ -85,26 +67,28 @@ def foresee(found: Sequence[Cell], budget: Budget) -> list[str]:
     return [
         f"{label}: at most {bill.queries:,} queries, about {_short(bill.tokens)} tokens, "
         + ("no prices given" if bill.dollars is None else f"about ${bill.dollars:,.2f}")
-        for label, bill in asked.items()
+        for label, bill in by_victim.items()
     ]
 
 
-def _bill(found: Sequence[Cell], asked: int) -> Bill:
-    replies, priced = [stage for stage in stages(found) if stage.queries], found[0].victim.api.prices
-    return Bill(asked, sum(s.tokens for s in replies), sum(s.dollars for s in replies) if priced else None)
+def _bill(of: Sequence[Cell]) -> ReplyBill:
+    sheet, priced = work_of(of), of[0].victim.api.prices
+    replies = [work for work in sheet.work() if work.queries]
+    dollars = sum(work.dollars for work in replies) if priced else None
+    return ReplyBill(sheet.queries + sheet.spare, sum(work.tokens for work in replies), dollars)
 
 
-def _prompts(cell: Cell) -> list[tuple[Hashable, int]]:
-    """What a cell asks of its victim, and how often."""
-    attack, changed = cell.build_attack(), tuple(spec_of(d) for d in cell.build_defenses() if "prompt" in d.info.touches)
-    asked: list[tuple[Hashable, int]] = [((cell.task, honest_split(cell), changed), cell.sizes.test)]
-    if attack.info.asks == "questions":
-        asked.append(((cell.task, "attacked", changed), cell.budget))
-    elif attack.info.asks == "prompts":
-        asked.append(((cell.task, spec_of(attack), changed, cell.budget, cell.seed), cell.budget))
-    if "trace" in sights(cell):
-        asked += [((cell.task, "attacked", ()), cell.budget), ((cell.task, "attacked again"), cell.budget)]
-    return asked
+def duration(of: Sequence[Cell], store: Store) -> float:
+    """Seconds that some cells take one core, by the pace of the models that this store has trained."""
+    trained = sum(work.trained for work in work_of(of).work())
+    return trained * _pace(store) + SECONDS_PER_CELL * len(of)
+
+
+def _pace(store: Store) -> float:
+    """Seconds per token that a model was trained on."""
+    folders = [path.parent for path in store.root.glob("train/*/tuned.json") if path.with_name(MANIFEST).is_file()][:50]
+    tokens = sum(read_json(folder / "tuned.json")["tokens"] for folder in folders)
+    return sum(map(store.seconds, folders)) / tokens if tokens else SECONDS_PER_TOKEN
 
 
 def outline_table(suite: Suite) -> Table:
@@ -113,24 +97,24 @@ def outline_table(suite: Suite) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    found = outline(suite)
+    lines = outline(suite)
     table = Table(
         title=f"{suite.name}: what it takes", caption=_assumed(), title_justify="left", caption_justify="left", box=SIMPLE
     )
     table.add_column("stage, model, settings", overflow="fold")
     for column in ("rows", "tokens", "GPU-h", "queries", "$"):
         table.add_column(column, justify="right", no_wrap=True)
-    for stage in found:
-        model = escape(stage.model.partition("@")[0])
-        table.add_row(f"[bold]{stage.name}[/]\n{model}\n{escape(stage.settings)}", *_figures([stage]))
+    for work in lines:
+        model = escape(work.model.partition("@")[0])
+        table.add_row(f"[bold]{work.name}[/]\n{model}\n{escape(work.settings)}", *_figures([work]))
     table.add_section()
-    table.add_row("[bold]all[/]", *_figures(found))
+    table.add_row("[bold]all[/]", *_figures(lines))
     return table
 
 
-def _figures(found: Sequence[Stage]) -> tuple[str, str, str, str, str]:
-    rows, tokens, queries = (sum(column) for column in zip(*((s.rows, s.tokens, s.queries) for s in found), strict=True))
-    hours, price = [stage.hours for stage in found], sum(stage.dollars for stage in found)
+def _figures(lines: Sequence[Work]) -> tuple[str, str, str, str, str]:
+    rows, tokens, queries = (sum(column) for column in zip(*((w.rows, w.tokens, w.queries) for w in lines), strict=True))
+    hours, price = [gpu_hours(work) for work in lines], sum(work.dollars for work in lines)
     known = sum(hour for hour in hours if hour is not None)
     return (
         f"{rows:,}",

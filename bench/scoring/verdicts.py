@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from heistbench.bench.contracts.nouns import Grade, Problem, Stop, TraceCheck, Verdict
 from heistbench.bench.contracts.plugins import Task
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import Parts, split_reply
-from heistbench.bench.models.engine import LocalEngine, Sampling
+from heistbench.bench.models.engine import LocalEngine
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,60 +1,79 @@
-"""Examples of a theft: the rows whose stolen traces tell most and least of the hidden ones, for people to read side by side."""
+"""Examples: the rows whose stolen traces tell most and least of the hidden ones, for people to read side by side."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
-from heistbench.bench.contracts.nouns import Exposure
-from heistbench.bench.stages.collect import Theft
-from heistbench.bench.stages.context import World, read_json
-from heistbench.bench.stages.overlap import benign_traces, each_overlap
-from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END
-from heistbench.bench.storage.store import hash_of, write_json
+from heistbench.bench.contracts.nouns import Exposure, Stolen
+from heistbench.bench.stages.collect import Collect
+from heistbench.bench.stages.context import CellContext
+from heistbench.bench.stages.overlap import overlap_of_each, overlap_stages
+from heistbench.bench.stages.plain import Plain
+from heistbench.bench.stages.stage import Stage
+from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END, Example
+from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 
-def pick_examples(world: World, theft: Theft) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Examples(Stage[list[Example]]):
     """The five rows that overlap most with the victim's hidden traces and the five that do least, best first.
 
     The overlap is the headline metric of the suite's first signature. Where the harness sees no hidden trace, none has a score,
     and the first and the last rows are shown. Rows of the attacker's own questions are no examples.
     """
-    spec = {
-        "theft": theft.folder.name,
-        "victim": world.victim.identity,
-        "questions": hash_of([p.question.id for p in world.attacked]),
-        "signature": world.suite.signatures[0],
-    }
-    folder = world.store.once("examples", spec, lambda path: write_json(path / "examples.json", _examples(world, theft)))
-    found: list[dict[str, Any]] = read_json(folder / "examples.json")
-    return found
 
+    kind: ClassVar[str] = "examples"
+    context: CellContext
 
-def _examples(world: World, theft: Theft) -> list[dict[str, Any]]:
-    at = {p.question.id: i for i, p in enumerate(world.attacked)}
-    scores = each_overlap(world, theft)
-    rows = sorted((row for row in theft.rows if row.id in at), key=lambda row: (-scores.get(row.id, 0.0), row.id))
-    if not rows:
-        return []
-    asked = theft.asked([p.question for p in world.attacked])
-    hidden = benign_traces(world) if scores else []
-    return [
-        {
-            "id": row.id,
-            "question": _clipped(row.question),
-            "exposed": _clipped(_visible(query["exposure"]) if (query := asked[at[row.id]]) else ""),
-            "stolen": row.trace if row.trace is None else _clipped(row.trace),
-            "answer": _clipped(row.answer),
-            "hidden": _clipped(hidden[at[row.id]]) if hidden else None,
-            "score": scores.get(row.id),
+    def spec(self) -> Mapping[str, Any]:
+        return {
+            "theft": self.context.result(Collect(self.context)).name,
+            "victim": self.context.victim.identity,
+            "questions": hash_of([question.id for question in self.context.questions]),
+            "signature": self.context.suite.signatures[0],
         }
-        for row in (rows if len(rows) <= 2 * EXAMPLES_EACH_END else rows[:EXAMPLES_EACH_END] + rows[-EXAMPLES_EACH_END:])
-    ]
+
+    def after(self) -> Sequence[Stage[Any]]:
+        return [Collect(self.context), *overlap_stages(self.context)]
+
+    def build(self, folder: Path) -> None:
+        write_json(folder / "examples.json", [example.model_dump() for example in self._examples()])
+
+    def read(self, folder: Path) -> list[Example]:
+        return [Example(**row) for row in read_json(folder / "examples.json")]
+
+    def _examples(self) -> list[Example]:
+        context, theft = self.context, self.context.result(Collect(self.context))
+        at, scores = {question.id: i for i, question in enumerate(context.questions)}, overlap_of_each(context)
+        rows = _ends(sorted((row for row in theft.rows if row.id in at), key=lambda row: (-scores.get(row.id, 0.0), row.id)))
+        if not rows:
+            return []
+        queries = theft.queries_about(context.questions)
+        hidden = context.result(Plain(context)).first if scores else []
+        return [
+            Example(
+                id=row.id,
+                question=_clipped(row.question),
+                exposed=_clipped(_visible(query.exposure) if (query := queries[at[row.id]]) else ""),
+                stolen=row.trace if row.trace is None else _clipped(row.trace),
+                answer=_clipped(row.answer),
+                hidden=_clipped(hidden[at[row.id]]) if hidden else None,
+                score=scores.get(row.id),
+            )
+            for row in rows
+        ]
 
 
-def _visible(raw: dict[str, Any]) -> str:
-    exposure = Exposure(**raw)
-    told = [f"{name}: {text}" for name, text in [("summary", exposure.summary), *exposure.arguments.items()] if text]
-    return "\n".join([*told, exposure.text])
+def _ends(rows: list[Stolen]) -> list[Stolen]:
+    return rows if len(rows) <= 2 * EXAMPLES_EACH_END else rows[:EXAMPLES_EACH_END] + rows[-EXAMPLES_EACH_END:]
+
+
+def _visible(exposure: Exposure) -> str:
+    extras = [f"{name}: {text}" for name, text in [("summary", exposure.summary), *exposure.arguments.items()] if text]
+    return "\n".join([*extras, exposure.text])
 
 
 def _clipped(text: str) -> str:

@@ -1,44 +1,71 @@
-"""Summaries of traces: by the task's own rule, or by an instructed model."""
+"""Summaries of traces: what a provider shows of them, and what an attacker's compressor makes of its own model's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from heistbench.bench.contracts.nouns import Prompt
 from heistbench.bench.contracts.plugins import Task
-from heistbench.bench.contracts.registry import identity
+from heistbench.bench.contracts.registry import keyed
 from heistbench.bench.contracts.replies import split_reply
 from heistbench.bench.models.checkpoints import Checkpoint
-from heistbench.bench.models.engine import engine
 from heistbench.bench.prompting.compression import compression_prompt
-from heistbench.bench.storage.store import Store, hash_of, read_lines, write_lines
-from heistbench.bench.suites.settings import Compressor
+from heistbench.bench.stages.completions import Completions, Texts, written
+from heistbench.bench.stages.context import CellContext
+from heistbench.bench.stages.stage import DryRun, Work
+from heistbench.bench.suites.settings import Compressor, Decoding
 
 
-class Summarizer:
-    """From traces to the summaries a provider shows of them, or an attacker's compressor makes."""
+@dataclass(frozen=True)
+class Summaries(Completions):
+    """Summaries by an instructed model (arXiv:2603.07267)."""
 
-    def __init__(self, task: Task, compressor: Compressor | None, resolve: Callable[[str], Checkpoint], store: Store) -> None:
-        self._task, self._compressor, self._store = task, compressor, store
-        self._source = resolve(compressor.model) if compressor else None
-        by_task = None if type(task).summarize is Task.summarize else identity(task)
-        self.identity: Any = [self._source.identity, compressor.model_dump()] if self._source and compressor else by_task
-        """What determines the summaries; None when there are none."""
+    kind: ClassVar[str] = "summaries"
+    context: CellContext
+    compressor: Compressor
+    source: Checkpoint
+    prompts: tuple[Prompt, ...]
+    work_name: str
 
-    def __call__(self, traces: Sequence[str]) -> list[str | None]:
-        """One summary a trace, None where there is none."""
-        if self._compressor is None or self._source is None:
-            return [self._task.summarize(trace) for trace in traces]
-        return self._compress(traces, self._source, self._compressor) if traces else []
+    @property
+    def model(self) -> str:
+        return self.compressor.model
 
-    def _compress(self, traces: Sequence[str], source: Checkpoint, settings: Compressor) -> list[str | None]:
-        prompts = [compression_prompt(trace, settings.style) for trace in traces]
-        sampling = settings.decoding.sampling()
+    @property
+    def decoding(self) -> Decoding:
+        return self.compressor.decoding
 
-        def build(path: Path) -> None:
-            write_lines(path / "completions.jsonl", list(engine(source).generate(prompts, sampling)))
+    def length(self, dry: DryRun) -> float:
+        return dry.lengths.summary
 
-        spec = {"model": source.identity, "sampling": sampling, "prompts": hash_of(prompts)}
-        rows = read_lines(self._store.once("summaries", spec, build) / "completions.jsonl")
-        return [split_reply(row["text"]).answer or None for row in rows]
+    def work(self, dry: DryRun) -> Iterable[Work]:
+        texts = [prompt.text for prompt in self.prompts]
+        yield written(self.work_name, self.model, self.decoding, texts, self.length(dry), dry, dry.times_asked(texts))
+
+    def imagined(self, dry: DryRun) -> Texts:
+        return Texts([dry.reply(prompt, "c.").summary or "" for prompt in self.prompts])
+
+
+def summarize(context: CellContext, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
+    """One summary per trace: the compressor's, else the task's; None where there is none."""
+    if compressor is None:
+        return [context.task.summarize(trace) for trace in traces]
+    if not traces:
+        return []
+    prompts = tuple(compression_prompt(trace, compressor.style) for trace in traces)
+    stage = Summaries(context, compressor, context.resolve(compressor.model), prompts, work_name)
+    return [split_reply(text).answer or None for text in context.result(stage).texts]
+
+
+def summarizes(task: Task) -> bool:
+    """Whether a task has a rule of its own for summaries."""
+    return type(task).summarize is not Task.summarize
+
+
+def summaries_identity(context: CellContext, compressor: Compressor | None) -> Any:
+    """What determines summaries; None when there are none."""
+    if compressor:
+        return [context.resolve(compressor.model).identity, compressor.model_dump()]
+    return keyed(context.task) if summarizes(context.task) else None

@@ -1,140 +1,101 @@
-"""The victim's side: a model that replies, and the API in front of it that lets out what the defense allows."""
+"""The victim without a defense: where its replies come from, and a ledger so that none is asked, or paid for, twice."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from random import Random
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import Exposure, Problem, Prompt, Refusal, Reply, Usage
-from heistbench.bench.contracts.plugins import Defense
+from heistbench.bench.contracts.nouns import Reply
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import identity
-from heistbench.bench.models.engine import Arrived, Engine, Sampling, unheard
-from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
+from heistbench.bench.models.engine import Arrived, Engine, unheard
+from heistbench.bench.models.loading import engine
+from heistbench.bench.models.recorded import RecordedEngine
+from heistbench.bench.stages.budget import parts, price
+from heistbench.bench.stages.context import CellContext
 from heistbench.bench.storage.ledger import Asked, Ledger
-from heistbench.bench.storage.store import Store, canonical, lock
-from heistbench.bench.suites.settings import RECORDED, Victim
+from heistbench.bench.storage.store import lock
+from heistbench.bench.suites.sources import Provider, Recorded, Weights, recorded_identity
 
-REFUSED = Reply(None, None, "", Usage(), "refused")
 OUTAGE = 0.01
 """Share of queries that may end without a reply; beyond it nothing is concluded from those that have one."""
 TELLING = 20
 """Replies after which a victim that shows less than its suite says is not believed to show it later."""
-Summarize = Callable[[Sequence[str]], list[str | None]]
-"""From traces to the summaries a provider, or an attacker's compressor, makes of them."""
-
-
-class RecordedEngine:
-    """Replays the traces and answers that a data set ships, without a model."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self._records = {problem.question.text: problem for problem in problems}
-
-    def reply(
-        self,
-        prompts: Sequence[Prompt],
-        sampling: Sampling,
-        repetitions: Sequence[int] | None = None,
-        arrived: Arrived = unheard,
-    ) -> list[Reply]:
-        """See `Engine.reply`. Raises HeistError for any prompt but a recorded question."""
-        replies = [self._recall(prompt) for prompt in prompts]
-        for at, reply in enumerate(replies):
-            arrived(at, reply)
-        return replies
-
-    def _recall(self, prompt: Prompt) -> Reply:
-        if prompt.text not in self._records:
-            raise HeistError(f"the recorded model answers the task's own questions only, not {prompt.text[:60]!r}")
-        problem = self._records[prompt.text]
-        words = len(problem.trace.split())
-        usage = Usage(len(prompt.text.split()), words + len(problem.shown.split()), words)
-        return Reply(problem.trace or None, None, problem.shown, usage, "stop")
 
 
 class VictimModel:
-    """A victim without any defense. What it once replied is kept in its ledger, and never asked for again."""
+    """The victim of a cell. What it once replied is kept in its ledger, and never asked for again."""
 
-    def __init__(
-        self,
-        victim: Victim,
-        model: str,
-        engine: Callable[[], Engine],
-        summarize: Summarize,
-        store: Store,
-        budget: Budget = NO_LIMIT,
-    ) -> None:
-        """`model` is the identity of the weights or records; `engine` loads them when there is something to ask."""
-        self._victim, self._engine, self._summarize, self._store, self._budget = victim, engine, summarize, store, budget
+    def __init__(self, context: CellContext) -> None:
+        victim = context.cell.victim
+        self._context, self._victim = context, victim
         self.identity: dict[str, Any] = {
-            "model": model,
+            "model": model_identity(context),
             "decoding": victim.decoding.model_dump(),
             "family": victim.family,
             "api": victim.api.identity if victim.remote else None,
         }
 
-    def reply(self, asked: Sequence[Asked], arrived: Arrived = unheard) -> list[Reply]:
-        """One reply a query, in order, with the summary its provider shows of it.
+    def reply(self, queries: Sequence[Asked], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
+        """One reply per query, in order; with the summary its provider shows of it, unless nobody reads that.
 
         Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out.
         """
-        if self._victim.model == RECORDED:
-            replies = self._engine().reply([prompt for prompt, _ in asked], Sampling(), None, arrived)
+        if isinstance(self._victim.source, Recorded):
+            replies = open_engine(self._context).reply([prompt for prompt, _ in queries], Sampling(), None, arrived)
         else:
-            replies = self._replies(asked, arrived)
-            self._believe([reply for (prompt, _), reply in zip(asked, replies, strict=True) if prompt.think])
-        bare = [at for at, reply in enumerate(replies) if reply.trace and reply.summary is None]
-        for at, summary in zip(bare, self._summarize([replies[at].trace or "" for at in bare]), strict=True):
-            replies[at] = replace(replies[at], summary=summary)
-        return replies
+            replies = self._replies(queries, arrived)
+            self._believe([reply for (prompt, _), reply in zip(queries, replies, strict=True) if prompt.think])
+        return with_summaries(self._context, replies) if summaries else replies
 
-    def _replies(self, asked: Sequence[Asked], arrived: Arrived) -> list[Reply]:
-        ledger = Ledger(self._store, self.identity)
-        found = ledger.find(asked)
-        if len(found) < len(asked):
+    def _replies(self, queries: Sequence[Asked], arrived: Arrived) -> list[Reply]:
+        ledger = Ledger(self._context.store, self.identity)
+        known = ledger.find(queries)
+        if len(known) < len(queries):
             with ledger.lock():
-                found = ledger.find(asked)  # another process may have asked meanwhile
-                self._ask([query for at, query in enumerate(asked) if at not in found], ledger, arrived)
-            found = ledger.find(asked)
-        return [found[at] for at in range(len(asked))]
+                known = ledger.find(queries)  # another process may have asked meanwhile
+                self._ask([query for at, query in enumerate(queries) if at not in known], ledger, arrived)
+            known = ledger.find(queries)
+        return [known[at] for at in range(len(queries))]
 
-    def _ask(self, asked: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
-        asked = list(dict.fromkeys(asked))
+    def _ask(self, queries: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+        queries, store = list(dict.fromkeys(queries)), self._context.store
         if not self._victim.remote:
-            self._send(asked, ledger, arrived)
+            self._send(queries, ledger, arrived)
             return
-        with lock(self._store.root / "victims" / "paid"):  # one process at a time spends from the budget
-            for part in parts(asked, self._victim, self._budget, self._store):
+        with lock(store.root / "victims" / "paid"):  # one process at a time spends from the budget
+            for part in parts(queries, self._victim, self._context.budget, store):
                 self._send(part, ledger, arrived)
 
-    def _send(self, asked: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
-        lost, engine = list[int](), self._engine()
+    def _send(self, queries: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+        lost, source = list[int](), open_engine(self._context)
         with ledger.writing() as keep:
 
             def write(at: int, reply: Reply) -> None:
                 if reply.stop == "error":
                     lost.append(at)
                 else:
-                    keep(asked[at], reply, price(reply.usage, self._victim.api.prices))
+                    keep(queries[at], reply, price(reply.usage, self._victim.api.prices))
                     arrived(at, reply)
 
-            prompts, before = [prompt for prompt, _ in asked], [n for _, n in asked]
-            replies = engine.reply(prompts, self._victim.decoding.sampling(), before, write)
-            outcomes, before_now = ledger.outcomes()
+            prompts, repetitions = [prompt for prompt, _ in queries], [n for _, n in queries]
+            replies = source.reply(prompts, self._victim.decoding.sampling(), repetitions, write)
             costs = {at: price(replies[at].usage, self._victim.api.prices) for at in lost}
-            if before_now + len(lost) > max(1, OUTAGE * (outcomes + len(lost))):
+            outcomes, lost_before = ledger.outcomes()
+            if lost_before + len(lost) > max(1, OUTAGE * (outcomes + len(lost))):
                 for dollars in costs.values():
                     ledger.charge(dollars)
-                raise HeistError(
-                    f"victim {self._victim.label}: {len(lost)} of {len(asked)} queries got no reply"
-                    f" ({getattr(engine, 'trouble', '') or 'no reason given'}); those that did are kept, and the same command"
-                    " asks for the others again"
-                )
+                raise HeistError(self._outage(len(lost), len(queries), getattr(source, "trouble", "")))
             for at, dollars in costs.items():
-                keep(asked[at], replies[at], dollars)
+                keep(queries[at], replies[at], dollars)
+
+    def _outage(self, lost: int, sent: int, trouble: str) -> str:
+        return (
+            f"victim {self._victim.label}: {lost} of {sent} queries got no reply ({trouble or 'no reason given'});"
+            " those that did are kept, and the same command asks for the others again"
+        )
 
     def _believe(self, replies: Sequence[Reply]) -> None:
         """Raise HeistError for a victim behind an API that, where it may think, shows less than its suite says."""
@@ -148,66 +109,36 @@ class VictimModel:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """One query as the harness saw it: what was asked, the whole reply, what left the API."""
-
-    prompt: Prompt
-    reply: Reply
-    exposure: Exposure
-
-
-class DefendedApi:
-    """A victim behind a chain of defenses. Keeps the sealed record of every query."""
-
-    def __init__(self, victim: VictimModel, defenses: Sequence[Defense]) -> None:
-        self._victim, self._defenses = victim, defenses
-        self._before: Counter[Prompt] = Counter()
-        self.sealed: list[Sealed] = []
-
-    def ask(self, prompts: Sequence[Prompt], arrived: Arrived = unheard) -> list[Exposure]:
-        """Pass prompts in through the defenses' gates, and replies out through their filters."""
-        asked = [(prompt, self._count(prompt)) for prompt in prompts]
-        admitted = [(admit(self._defenses, prompt), before) for prompt, before in asked]
-        let_in = [(prompt, before) for prompt, before in admitted if isinstance(prompt, Prompt)]
-        replies = iter(self._victim.reply(let_in, arrived) if let_in else [])
-        exposures = []
-        for (prompt, before), (inner, _) in zip(asked, admitted, strict=True):
-            if isinstance(inner, Refusal):
-                reply, exposure = REFUSED, Exposure(inner.reason, refused=True)
-            else:
-                reply = next(replies)
-                exposure = release(self._defenses, prompt, reply, before, "the victim's")
-            self.sealed.append(Sealed(prompt, reply, exposure))
-            exposures.append(exposure)
-        return exposures
-
-    def _count(self, prompt: Prompt) -> int:
-        self._before[prompt] += 1
-        return self._before[prompt] - 1
+def with_summaries(context: CellContext, replies: Sequence[Reply]) -> list[Reply]:
+    """The replies, each with the summary that its provider shows of its trace."""
+    summarized = list(replies)
+    bare = [at for at, reply in enumerate(replies) if reply.trace and reply.summary is None]
+    traces = [replies[at].trace or "" for at in bare]
+    for at, summary in zip(bare, context.summarize(traces, context.cell.victim.compressor, "victim summaries"), strict=True):
+        summarized[at] = replace(replies[at], summary=summary)
+    return summarized
 
 
-def admit(defenses: Sequence[Defense], prompt: Prompt) -> Prompt | Refusal:
-    """The prompt the victim sees, or the first refusal."""
-    for defense in defenses:
-        admitted = defense.admit(prompt)
-        if isinstance(admitted, Refusal):
-            return admitted
-        prompt = admitted
-    return prompt
+def model_identity(context: CellContext) -> str:
+    """What identifies a victim's model in specs: its weights, its name at a provider, or its records."""
+    match context.cell.victim.source:
+        case Recorded():
+            return recorded_identity(identity(context.task), context.data_digest)
+        case Provider(name):
+            return name
+        case Weights(reference):
+            return context.resolve(reference).identity
 
 
-def release(defenses: Sequence[Defense], prompt: Prompt, reply: Reply, before: int, secret: str) -> Exposure:
-    """What leaves the API: each defense sees what the one before it let through, and the hidden trace.
+def open_engine(context: CellContext) -> Engine:
+    """What a cell's victim is asked through."""
+    victim = context.cell.victim
+    match victim.source:
+        case Recorded():
+            return RecordedEngine([*context.problems("query"), *context.honest])
+        case Provider(name):
+            from heistbench.bench.models.provider_engine import InspectEngine
 
-    `secret` seeds what the defenses draw: who knows how a defense works does not know what it drew for the victim. What an
-    outage swallowed meets no defense.
-    """
-    exposure = reply.exposed()
-    for defense in defenses:
-        if exposure.refused or reply.stop == "error":
-            break
-        rng = Random(canonical([secret, identity(defense), prompt, 0 if defense.sticky else before]))
-        seen = replace(reply, text=exposure.text, summary=exposure.summary, arguments=exposure.arguments)
-        exposure = defense.release(prompt, seen, rng)
-    return exposure
+            return InspectEngine(name, victim.api)
+        case Weights(reference):
+            return engine(context.resolve(reference), victim.family)

@@ -54,6 +54,10 @@ class Store:
         """True when the artifact is there, whole or damaged."""
         return (self.path(kind, spec) / MANIFEST).is_file()
 
+    def verified(self, kind: str, spec: Mapping[str, Any]) -> Path:
+        """The directory of an artifact that is there. Raises HeistError when it is not, or is damaged."""
+        return _verified(self.path(kind, spec))
+
     def seconds(self, folder: Path) -> float:
         """How long an artifact took to build."""
         return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["seconds"])
@@ -99,6 +103,11 @@ def lock(target: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from heistbench.bench.contracts.engines import DEFAULT, ENGINES
 from heistbench.bench.contracts.nouns import Sight
+from heistbench.bench.contracts.recipes import Count, Recipe, Sampling
+from heistbench.bench.contracts.registry import suggest
 from heistbench.bench.contracts.replies import Family
-from heistbench.bench.models.checkpoints import EngineName, card
-from heistbench.bench.models.engine import Sampling
-from heistbench.bench.models.fine_tuning import Count, Recipe
 from heistbench.bench.prompting.compression import Style
+from heistbench.bench.storage.shipped_models import card
+from heistbench.bench.suites.sources import Provider, Source, source_of
 
-RECORDED = "recorded"
-"""The model that is none: its replies are the traces and answers that a data set ships."""
-REMOTE = "inspect:"
-"""What the reference of a victim behind a provider's API starts with; an Inspect model name follows."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _known_engine(name: str) -> str:
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}{suggest(name, ENGINES)}")
+    return name
 
 
 class Strict(BaseModel):
@@ -97,9 +101,19 @@ class Victim(Strict):
     api: Api = Api()
 
     @property
-    def remote(self) -> str:
-        """Inspect's name of a model behind an API, empty for any other."""
-        return self.model.removeprefix(REMOTE) if self.model.startswith(REMOTE) else ""
+    def source(self) -> Source:
+        """Where its replies come from."""
+        return source_of(self.model)
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is behind a provider's API: asking it costs money, and nothing is known but what it shows."""
+        return isinstance(self.source, Provider)
+
+    @property
+    def shows(self) -> Sight:
+        """What the harness sees of its replies beside the answer: the traces of all but most victims behind an API."""
+        return self.api.shows if self.remote else "trace"
 
     @property
     def called(self) -> tuple[str, str]:
@@ -121,6 +135,11 @@ class Surrogate(Strict):
     family: Family = "think"
     lessons: int = 0
     recipe: Recipe = Recipe()
+
+    @property
+    def source(self) -> Source:
+        """Where its replies come from; an attacker owns it, so never a provider."""
+        return source_of(self.model)
 
 
 class Inverter(Strict):
@@ -173,6 +192,6 @@ class Suite(Strict):
     sizes: Sizes = Sizes()
     sizes_of: dict[str, Sizes] = {}
     budgets: list[Annotated[int, Field(ge=0)]] = []
-    engine: EngineName = "transformers"
+    engine: Annotated[str, AfterValidator(_known_engine)] = DEFAULT
     signatures: Annotated[list[str], Field(min_length=1)] = ["words"]
     smoke: dict[str, Any] = {}

@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.models.checkpoints import SHIPPED, checkpoint
+from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.storage.provenance import PACKAGES
+from heistbench.bench.storage.shipped_models import SHIPPED
 
 if TYPE_CHECKING:
     from rich.table import Table

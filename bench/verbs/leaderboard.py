@@ -17,7 +17,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")
 @board_app.command
 def show(folder: Path | None = None, *, json: Json = False) -> None:
     """Show the board of a folder of result files; without one, the published results."""
-    from heistbench.bench.verbs.run import show_board
+    from heistbench.bench.verbs.board import show_board
 
     show_board(folder, json)
 
@@ -27,7 +27,7 @@ def build(
     results: Path | None = None, *, out: Annotated[Path | None, Parameter(help="Where to; default: site, beside them.")] = None
 ) -> None:
     """Build the site of a folder of result files: an index, a page a contest, a page a cell. Without one, of those shipped."""
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.pages.verbs import build as build_pages
 
     folder = results or PUBLISHED
@@ -37,7 +37,7 @@ def build(
 @board_app.command
 def serve(site: Path | None = None, *, port: Annotated[int, Parameter(help="Port; 0 takes a free one.")] = 8000) -> None:
     """Serve a site that `build` made to this machine alone, until Ctrl-C; without one, that of the published results."""
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.pages.verbs import serve as serve_pages
 
     serve_pages(site or PUBLISHED.parent / "site", port)
@@ -49,7 +49,7 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
 
     Exit code 1 where it is refused.
     """
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.submit.submission import report
     from heistbench.leaderboard.submit.verify import verify as check
 
@@ -64,7 +64,7 @@ def add(folder: Path, *, results: Results = None) -> None:
 
     Exit code 1 where it is refused.
     """
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.submit.submission import add as put
     from heistbench.leaderboard.submit.submission import report
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.comparable import ATTACKED, check, generation
 from heistbench.leaderboard.board.panel import Panel, panel_of, victim_label
@@ -41,6 +42,24 @@ def build(records: Sequence[Record]) -> Board:
         panels=tuple(panel for panels in by_budget for panel in panels),
         sweeps=tuple(sweep_of(panels) for panels in by_budget if len(panels) > 1),
     )
+
+
+def fits(record: Record, records: Sequence[Record]) -> bool:
+    """Whether a record may stand on one board with these."""
+    near = [other for other in records if _setting(other) == _setting(record)]
+    # One of each kind tells whether the protocol and what names mean are the same.
+    arm = record.arm
+    kin = [
+        next((other for other in near if other.arm.budget == arm.budget), None),
+        next((other for other in near if other.arm.attack.spec == arm.attack.spec), None),
+        next((other for other in near if other.arm.defense == arm.defense), None),
+    ]
+    try:
+        for other in filter(None, [*near[:1], *kin]):
+            check([other, record], may_differ=ATTACKED if other.arm.budget != record.arm.budget else frozenset())
+    except HeistError:
+        return False
+    return True
 
 
 def _setting(record: Record) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from heistbench.bench.models.checkpoints import SHIPPED
 from heistbench.bench.storage.provenance import harness_version
 from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
 from heistbench.leaderboard.words import clean
 

@@ -274,7 +274,7 @@ def test_the_doctor_reports(heist: Callable) -> None:
 def test_the_doctor_finds_a_damaged_model_and_says_what_mends_it(
     heist: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from heistbench.bench.models.checkpoints import SHIPPED
+    from heistbench.bench.storage.shipped_models import SHIPPED
     from heistbench.bench.verbs import doctor
 
     shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "pocket" / "base")

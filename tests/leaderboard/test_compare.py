@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record, read_records
-from heistbench.bench.verbs.run import PUBLISHED
+from heistbench.bench.verbs.folders import PUBLISHED
 from heistbench.leaderboard.compare.comparison import Comparison, Pair, compare, compare_within
 
 Make = Callable[..., Record]

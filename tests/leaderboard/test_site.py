@@ -20,7 +20,7 @@ from leaderboard.markup import Reader
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record, write_record
-from heistbench.bench.verbs.run import PUBLISHED
+from heistbench.bench.verbs.folders import PUBLISHED
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.pages import render, site
 from heistbench.leaderboard.pages.site import build_site

@@ -18,7 +18,7 @@ from sound_submission import COMMIT, QUERY, SEEDS, TEST, sound, write_sound
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.storage.records import Record, write_record
-from heistbench.bench.verbs.run import PUBLISHED
+from heistbench.bench.verbs.folders import PUBLISHED
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.intake import LARGEST, Refused, read_untrusted
 from heistbench.leaderboard.submit.verify import verify

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import DEEP_THINK, Parts, Prompt, Tool, render_call, render_reply, split_reply, tool_prompt
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import CALL, CALLED, CLOSE, LONGEST_CALL, OPEN, Family, encode, read_call, render_prompt
-from heistbench.bench.models.checkpoints import SHIPPED, checkpoint
-from heistbench.bench.models.engine import Sampling, engine
+from heistbench.bench.models.checkpoints import checkpoint
+from heistbench.bench.models.loading import engine
 from heistbench.bench.models.scratch import word_tokenizer
+from heistbench.bench.storage.shipped_models import SHIPPED
 
 OPENED = f"user: why?\nassistant: {OPEN}\n"
 prompt_texts = st.sampled_from(["", "user: why?\nassistant:", OPENED])

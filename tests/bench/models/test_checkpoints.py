@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from heistbench.bench import HeistError
-from heistbench.bench.models.checkpoints import SHIPPED, card, checkpoint, digest, digest_folder
-from heistbench.bench.models.fine_tuning import Recipe
+from heistbench.bench.contracts.recipes import Recipe
+from heistbench.bench.models.checkpoints import checkpoint, digest, digest_folder
 from heistbench.bench.models.pocket_models import PUPILS
+from heistbench.bench.storage.shipped_models import SHIPPED, card
 
 MODELS = [f"pocket/{name}" for name in PUPILS]
 
@@ -19,7 +20,7 @@ MODELS = [f"pocket/{name}" for name in PUPILS]
 def shipped_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One shipped model copied to where the harness then looks for shipped ones."""
     shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "shipped" / "pocket" / "base")
-    monkeypatch.setattr("heistbench.bench.models.checkpoints.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr("heistbench.bench.storage.shipped_models.SHIPPED", tmp_path / "shipped")
     return tmp_path / "shipped" / "pocket" / "base"
 
 

@@ -7,11 +7,12 @@ import torch
 from scipy.stats import chisquare
 
 from heistbench.bench import DEEP_THINK, Prompt, Reply, Usage, tool_prompt
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import render_prompt
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.engine import Completion, Sampling, read_reply
-from heistbench.bench.models.engine import engine as engine_of
+from heistbench.bench.models.engine import Completion, read_reply
+from heistbench.bench.models.loading import engine as engine_of
 from heistbench.bench.models.transformers_engine import TransformersEngine, _sampler
 
 WARM = Sampling(temperature=1.0, max_new_tokens=40, seed=5)

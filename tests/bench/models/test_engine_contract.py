@@ -16,9 +16,10 @@ from servers import Asked, Said, Server
 from tokenizers.processors import TemplateProcessing
 
 from heistbench.bench import Message, Prompt, Reply
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.engine import Engine, LocalEngine, Sampling
+from heistbench.bench.models.engine import Engine, LocalEngine
 from heistbench.bench.models.provider_engine import InspectEngine
 from heistbench.bench.models.transformers_engine import TransformersEngine
 from heistbench.bench.suites.settings import Api

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Prompt, render_reply
+from heistbench.bench.contracts.recipes import Recipe, Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import encode, render_prompt
 from heistbench.bench.models.checkpoints import Checkpoint, digest
-from heistbench.bench.models.engine import Sampling
 from heistbench.bench.models.fine_tuning import (
     GPU_TOKENS,
-    Example,
-    Recipe,
-    Tuned,
+    TrainingReport,
+    TrainingRow,
     _lora,
     _rows_at_once,
     _trainer_class,
@@ -31,7 +30,7 @@ from heistbench.bench.models.transformers_engine import TransformersEngine
 from heistbench.bench.suites.cells import load_suite
 
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)
-ROWS = [Example(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]
+ROWS = [TrainingRow(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]
 SHORT = Recipe(epochs=6, batch_size=8, learning_rate=1e-2, max_length=256)
 
 
@@ -42,7 +41,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return Checkpoint("base", str(folder))
 
 
-def loss(checkpoint: Checkpoint, rows: list[Example]) -> float:
+def loss(checkpoint: Checkpoint, rows: list[TrainingRow]) -> float:
     """Mean loss over the tokens of the completions, row by row, by the library's own loss."""
     import torch
 
@@ -57,15 +56,15 @@ def loss(checkpoint: Checkpoint, rows: list[Example]) -> float:
 
 
 @pytest.fixture(scope="module")
-def first(base: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, Checkpoint]:
+def first(base: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Checkpoint]:
     """All rows, the short recipe, seed 0."""
     folder = tmp_path_factory.mktemp("first")
     return fine_tune(base, ROWS, SHORT, 0, folder), Checkpoint("first", str(folder))
 
 
 @pytest.fixture
-def tune(base: Checkpoint, tmp_path: Path) -> Callable[..., tuple[Tuned, Checkpoint]]:
-    def tune(recipe: Recipe = SHORT, seed: int = 0, rows: list[Example] = ROWS, name: str = "tuned", **more: object):
+def tune(base: Checkpoint, tmp_path: Path) -> Callable[..., tuple[TrainingReport, Checkpoint]]:
+    def tune(recipe: Recipe = SHORT, seed: int = 0, rows: list[TrainingRow] = ROWS, name: str = "tuned", **more: object):
         folder = tmp_path / name
         return fine_tune(base, rows, recipe, seed, folder, **more), Checkpoint(name, str(folder))
 
@@ -76,7 +75,7 @@ def weights(checkpoint: Checkpoint) -> str:
     return digest(Path(checkpoint.source) / "model.safetensors")
 
 
-def test_training_lowers_the_loss_on_its_rows(base: Checkpoint, first: tuple[Tuned, Checkpoint]) -> None:
+def test_training_lowers_the_loss_on_its_rows(base: Checkpoint, first: tuple[TrainingReport, Checkpoint]) -> None:
     tuned, after = first
     assert weights(after) != weights(base)
     assert loss(after, ROWS) < loss(base, ROWS) - 0.8
@@ -85,25 +84,25 @@ def test_training_lowers_the_loss_on_its_rows(base: Checkpoint, first: tuple[Tun
 
 def test_only_the_completion_is_learnt(base: Checkpoint, tune: Callable) -> None:
     """With every completion the same, prompts could be learnt only if they were not masked."""
-    rows = [Example(row.prompt, "7") for row in ROWS]
+    rows = [TrainingRow(row.prompt, "7") for row in ROWS]
     _, after = tune(Recipe(epochs=30, batch_size=8, learning_rate=1e-2, max_length=256), rows=rows)
-    prompts_as_targets = [Example(Prompt.of(""), row.prompt.text) for row in rows]
+    prompts_as_targets = [TrainingRow(Prompt.of(""), row.prompt.text) for row in rows]
     assert loss(after, rows) < 0.1
     assert loss(after, prompts_as_targets) > 0.8 * loss(base, prompts_as_targets)
 
 
-def test_tokens_are_those_of_the_rows_times_epochs(base: Checkpoint, first: tuple[Tuned, Checkpoint]) -> None:
+def test_tokens_are_those_of_the_rows_times_epochs(base: Checkpoint, first: tuple[TrainingReport, Checkpoint]) -> None:
     _, tokenizer = base.load()
     lengths = [len(encode(tokenizer, render_prompt(tokenizer, r.prompt), r.completion)[0]) for r in ROWS]
     assert first[0].tokens == 6 * sum(lengths)
 
 
-def test_a_seed_determines_every_byte(tune: Callable, first: tuple[Tuned, Checkpoint]) -> None:
+def test_a_seed_determines_every_byte(tune: Callable, first: tuple[TrainingReport, Checkpoint]) -> None:
     assert weights(tune()[1]) == weights(first[1])
     assert weights(tune(seed=1)[1]) != weights(first[1])
 
 
-def test_the_global_generators_do_not_matter(tune: Callable, first: tuple[Tuned, Checkpoint]) -> None:
+def test_the_global_generators_do_not_matter(tune: Callable, first: tuple[TrainingReport, Checkpoint]) -> None:
     import random
 
     import numpy as np
@@ -118,12 +117,12 @@ def test_the_global_generators_do_not_matter(tune: Callable, first: tuple[Tuned,
 @pytest.mark.parametrize(
     "change", [{"epochs": 5}, {"batch_size": 6}, {"learning_rate": 2e-2}, {"weight_decay": 0.1}, {"warmup": 0.5}]
 )
-def test_every_hyperparameter_counts(tune: Callable, first: tuple[Tuned, Checkpoint], change: dict[str, float]) -> None:
+def test_every_hyperparameter_counts(tune: Callable, first: tuple[TrainingReport, Checkpoint], change: dict[str, float]) -> None:
     assert weights(tune(replace(SHORT, **change))[1]) != weights(first[1])
 
 
-def test_rows_that_are_too_long_are_left_out_and_counted(tune: Callable, first: tuple[Tuned, Checkpoint]) -> None:
-    long = [Example(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * 40) for row in ROWS[:5]]
+def test_rows_that_are_too_long_are_left_out_and_counted(tune: Callable, first: tuple[TrainingReport, Checkpoint]) -> None:
+    long = [TrainingRow(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * 40) for row in ROWS[:5]]
     mixed, after = tune(rows=[*ROWS, *long])
     assert (mixed.rows, mixed.too_long, mixed.steps) == (24, 5, 18)
     assert weights(after) == weights(first[1])
@@ -141,7 +140,7 @@ def test_the_longest_row_that_fits_is_kept(base: Checkpoint, tune: Callable) -> 
 @pytest.mark.parametrize("lora_rank", [0, 4])
 def test_without_rows_the_model_stays_as_it_was(base: Checkpoint, tune: Callable, lora_rank: int) -> None:
     tuned, after = tune(Recipe(lora_rank=lora_rank), rows=[])
-    assert tuned == Tuned(0, 0, 0, 0)
+    assert tuned == TrainingReport(0, 0, 0, 0)
     assert loss(after, ROWS[:4]) == loss(base, ROWS[:4])
 
 
@@ -172,7 +171,7 @@ def test_lora_trains_linear_layers_and_no_others(base: Checkpoint, tune: Callabl
 
 
 def test_a_trained_model_is_loaded_and_run_by_the_engine(tune: Callable) -> None:
-    rows = [Example(row.prompt, "<think> </think> 7") for row in ROWS]
+    rows = [TrainingRow(row.prompt, "<think> </think> 7") for row in ROWS]
     _, after = tune(Recipe(epochs=20, batch_size=8, learning_rate=1e-2, max_length=256), rows=rows)
     completions = TransformersEngine(after).generate([row.prompt for row in rows[:3]], Sampling(max_new_tokens=12))
     assert [(c.text, c.stop) for c in completions] == [("<think> </think> 7", "stop")] * 3
@@ -194,7 +193,7 @@ def furthest(one: Checkpoint, other: Checkpoint) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-UNEVEN = [Example(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * (i % 4)) for i, row in enumerate([*ROWS, *ROWS[:3]])]
+UNEVEN = [TrainingRow(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * (i % 4)) for i, row in enumerate([*ROWS, *ROWS[:3]])]
 """27 rows: batches of 8 leave one of 3, and hold completions of very different lengths."""
 
 
@@ -209,7 +208,7 @@ def test_a_batch_in_parts_trains_what_it_trains_in_one(
     monkeypatch.setattr("heistbench.bench.models.fine_tuning._tokens_at_once", lambda: tokens)
     told: list[int] = []
     parts, in_parts = tune(recipe, rows=UNEVEN, name="parts", advance=told.append)
-    assert parts == whole == Tuned(27, 0, whole.tokens, 8)
+    assert parts == whole == TrainingReport(27, 0, whole.tokens, 8)
     assert told == [1] * 8
     assert furthest(at_once, in_parts) < 1e-5
 
@@ -224,7 +223,7 @@ def test_a_part_divides_its_batch_and_fits_unless_a_row_does_not(batch_size: int
     assert all(n * max_length > GPU_TOKENS for n in larger)
 
 
-def test_a_gpus_loss_is_a_cpus(tune: Callable, first: tuple[Tuned, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_loss_is_a_cpus(tune: Callable, first: tuple[TrainingReport, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     """TRL's own loss, which spares memory, against the library's plain one."""
     monkeypatch.setattr("heistbench.bench.models.fine_tuning._tokens_at_once", lambda: 4 * SHORT.max_length)
     ours = _trainer_class

@@ -24,8 +24,9 @@ from heistbench.bench import (
 )
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import render_prompt
-from heistbench.bench.models.checkpoints import SHIPPED, checkpoint, digest
+from heistbench.bench.models.checkpoints import checkpoint, digest
 from heistbench.bench.models.pocket_models import MEASURED, PUPILS, build, steps
+from heistbench.bench.storage.shipped_models import SHIPPED
 
 SCALE = 0.002
 

@@ -14,8 +14,9 @@ from servers.dialects import CIPHER
 
 from heistbench.bench import HeistError, Prompt, Tool
 from heistbench.bench.contracts.nouns import Message, Reply, Usage
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import tool_schema
-from heistbench.bench.models.engine import Engine, Sampling
+from heistbench.bench.models.engine import Engine
 from heistbench.bench.models.provider_engine import InspectEngine, check_api
 from heistbench.bench.suites.settings import Api
 

@@ -16,10 +16,12 @@ import pytest
 
 from heistbench.bench import Prompt, tool_prompt
 from heistbench.bench.contracts.nouns import Reply
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
-from heistbench.bench.models.checkpoints import SHIPPED, checkpoint
-from heistbench.bench.models.engine import Sampling, engine
+from heistbench.bench.models.checkpoints import checkpoint
+from heistbench.bench.models.loading import engine
 from heistbench.bench.models.provider_engine import InspectEngine
+from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.bench.suites.settings import Api
 
 N = 30

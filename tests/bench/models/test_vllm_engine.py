@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from heistbench.bench import HeistError, Prompt
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.engine import Sampling
 from heistbench.bench.models.provider_engine import InspectEngine
 from heistbench.bench.models.transformers_engine import TransformersEngine
 from heistbench.bench.models.vllm_engine import VllmEngine, _loaded, unload

@@ -15,7 +15,6 @@ from safetensors import safe_open
 from heistbench.bench import Prompt, Sight, read_shown
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import load_plugin
-from heistbench.bench.models.checkpoints import SHIPPED
 from heistbench.bench.prompting.demonstrations import WRAPPERS, Demonstration, Wrapper, demonstration_prompt
 from heistbench.bench.prompting.requests import tool_prompt
 from heistbench.bench.runs.costs import PEAK, REMOTE_TRACE, TYPICAL, WRITING, gpu_hours, lengths, parameters
@@ -24,6 +23,7 @@ from heistbench.bench.runs.made_up import ANSWER, FEW, QUESTION, SUMMARY, TRACE,
 from heistbench.bench.runs.work import ORDER, Stage
 from heistbench.bench.stages.budget import Budget
 from heistbench.bench.storage.ledger import Ledger, ledgers
+from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import SUITES, cells, changed, load_suite
 from heistbench.bench.suites.settings import Suite

@@ -12,8 +12,9 @@ import pytest
 from servers import Asked, Faults, Said, Server
 
 from heistbench.bench import DEEP_THINK, Message, Prompt
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.engine import Sampling, engine
+from heistbench.bench.models.loading import engine
 
 KEY = "sk-planted-in-the-environment-0123456789"
 VICTIM = {"name": "pocket-victim", "release": "1", "decoding": {"temperature": 0.0, "max_new_tokens": 112}}

@@ -6,10 +6,11 @@ import pytest
 
 from heistbench.bench import Problem, Prompt, Question, Verdict, split_reply
 from heistbench.bench.bridges.lm_eval import Text, as_lm_eval_model, as_lm_eval_task
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.engine import Completion, LocalEngine, Sampling
-from heistbench.bench.models.engine import engine as load
+from heistbench.bench.models.engine import Completion, LocalEngine
+from heistbench.bench.models.loading import engine as load
 from heistbench.bench.scoring.verdicts import examine, judge
 
 TASK = registry.build("task", "pocket")
@@ -98,7 +99,7 @@ def test_more_questions_than_ten_stay_in_order() -> None:
 
 @pytest.mark.parametrize("name", ["victim-2", "surrogate", "base"])
 def test_shipped_models_are_as_good_as_their_cards_say(name: str) -> None:
-    from heistbench.bench.models.checkpoints import card
+    from heistbench.bench.storage.shipped_models import card
 
     found = examine(load(checkpoint(f"pocket/{name}")), TASK, TASK.problems("dev", 120), Sampling(max_new_tokens=64))
     accuracy = sum(e.grade.verdict is Verdict.RIGHT for e in found) / 120

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heistbench.bench import HeistError, Prompt
-from heistbench.bench.models.engine import Sampling
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.stages.context import World
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells, load_suite

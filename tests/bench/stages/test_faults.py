@@ -17,7 +17,7 @@ from servers.asker import ask
 
 from heistbench.bench import Prompt
 from heistbench.bench.contracts.nouns import Reply
-from heistbench.bench.models.engine import Sampling
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.models.provider_engine import InspectEngine
 from heistbench.bench.suites.settings import Api
 

@@ -10,9 +10,10 @@ from typing import get_args
 import pytest
 
 from heistbench.bench import Prompt, Style, Task, compression_prompt
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import identity, registry
 from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
-from heistbench.bench.models.engine import Completion, Sampling
+from heistbench.bench.models.engine import Completion
 from heistbench.bench.stages.summaries import Summarizer
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.settings import Compressor

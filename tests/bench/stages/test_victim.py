@@ -11,9 +11,11 @@ import pytest
 from heistbench.bench import Defense, Exposure, HeistError, Prompt, Refusal, Reply, Usage, tool_prompt
 from heistbench.bench.contracts.errors import Busy
 from heistbench.bench.contracts.plugins import Info
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.engine import Arrived, Sampling, engine, unheard
+from heistbench.bench.models.engine import Arrived, unheard
+from heistbench.bench.models.loading import engine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, spent
 from heistbench.bench.stages.summaries import Summarizer
 from heistbench.bench.stages.victim import OUTAGE, TELLING, DefendedApi, RecordedEngine, VictimModel, admit, release

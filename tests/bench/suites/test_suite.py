@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from heistbench.bench import WRAPPERS, HeistError
+from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.registry import registry, spec_of
-from heistbench.bench.models.fine_tuning import Recipe
 from heistbench.bench.suites.cells import SUITES, cells, defenses_of, load_suite, smoke
 from heistbench.bench.suites.settings import Decoding, Prices, Suite, Victim
 

@@ -1,0 +1,218 @@
+"""The dry run: the stages of cells without their models, on made-up replies, with everything that the store shares counted once.
+
+A stage says what building it would ask of models (`Stage.work`) and what others may take for its result (`Stage.imagined`);
+attacks run through the same desk as in a real run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from heistbench.bench.contracts.nouns import Bill, Problem, Prompt, Question, Reply, Split, Stolen, Usage
+from heistbench.bench.models.checkpoints import Checkpoint
+from heistbench.bench.models.engine import Arrived, unheard
+from heistbench.bench.prompting.exposure import POOL
+from heistbench.bench.runs.costs import REMOTE_TRACE, lengths
+from heistbench.bench.runs.made_up import ANSWER, TRACE, made_up, problems, questions, stands_alone, stands_for, tokens
+from heistbench.bench.stages.budget import price
+from heistbench.bench.stages.collect import Collect, Theft
+from heistbench.bench.stages.completions import in_words
+from heistbench.bench.stages.context import CellContext, plain_prompts
+from heistbench.bench.stages.record import RecordStage
+from heistbench.bench.stages.stage import WORK, Lengths, Stage, Work
+from heistbench.bench.stages.summaries import summarize, summarizes
+from heistbench.bench.stages.victim import with_summaries
+from heistbench.bench.storage.ledger import Asked
+from heistbench.bench.storage.store import Store, identify
+from heistbench.bench.suites.cells import Cell
+from heistbench.bench.suites.settings import Compressor
+from heistbench.bench.suites.sources import Recorded
+
+T = TypeVar("T")
+LETTERS: dict[Split, str] = {"query": "q", "surrogate": "o", "dev": "d", "test": "t"}
+WHOLE: tuple[Split, ...] = ("dev", "test")
+"""Splits whose questions are all there, each standing for itself."""
+
+
+class Sheet:
+    """Adds up work, each piece once, and keeps imagined results for the cells that share them.
+
+    `spare` are the queries that attacks which prompt might send besides those they sent on made-up replies.
+    """
+
+    def __init__(self) -> None:
+        self.results: dict[Hashable, Any] = {}
+        self.queries = self.spare = 0
+        self._met: set[Hashable] = set()
+        self._work: dict[tuple[str, str, str], Work] = {}
+
+    def once(self, *piece: Hashable) -> bool:
+        """Whether a piece of work is met for the first time."""
+        new = piece not in self._met
+        self._met.add(piece)
+        return new
+
+    def add(self, work: Work) -> None:
+        """Add to the work of that name, model and settings."""
+        key = work.name, work.model, work.settings
+        sums = self._work.get(key, Work(*key))
+        amounts = ("rows", "trained", "read", "written", "queries", "dollars")
+        self._work[key] = replace(sums, **{name: getattr(sums, name) + getattr(work, name) for name in amounts})
+        self.queries += work.queries
+
+    def work(self) -> list[Work]:
+        """All work, in the order of the data."""
+        return sorted(self._work.values(), key=lambda work: WORK.index(work.name))
+
+
+def work_of(cells: Sequence[Cell]) -> Sheet:
+    """The work behind some cells. Everything is an estimate."""
+    sheet = Sheet()
+    for cell in cells:
+        context = DryCell(cell, sheet)
+        for stage in RecordStage(context).after():
+            context.add(stage)
+    return sheet
+
+
+class DryCell(CellContext):
+    """The context of a cell in a dry run; implements `DryRun` too."""
+
+    def __init__(self, cell: Cell, sheet: Sheet) -> None:
+        super().__init__(cell, Store(Path("nothing is written")))
+        self.sheet, self._many = sheet, stands_for(cell)
+
+    def add(self, stage: Stage[Any]) -> None:
+        """Count a stage and all that it reads."""
+        for earlier in stage.after():
+            self.add(earlier)
+        self.result(stage)
+
+    def result(self, stage: Stage[T]) -> T:
+        key = stage.kind, self.cell.task, identify(stage.spec())
+        if key not in self.sheet.results:
+            for work in stage.work(self):
+                self.sheet.add(work)
+            self.sheet.results[key] = self._theft(stage) if isinstance(stage, Collect) else stage.imagined(self)
+        return cast(T, self.sheet.results[key])
+
+    def _theft(self, stage: Collect) -> Theft:
+        queries = self.sheet.queries
+        try:
+            theft = stage.imagined(self)
+        except Exception:  # of a stranger's code, on texts it was not made for
+            theft = self._obliging_theft()
+        if self.cell.build_attack().info.asks == "prompts":
+            self.sheet.spare += max(0, self.cell.budget - (self.sheet.queries - queries))
+        return theft
+
+    def _obliging_theft(self) -> Theft:
+        """What an attack is taken to do that cannot work with made-up replies: it asks each question once, and gets a trace."""
+        replies = self.victim.reply([(prompt, 0) for prompt in plain_prompts(self.attacked)])
+        rows = [Stolen(q.id, q.text, f"{TRACE}{self.cell.attack}", ANSWER) for q in self.questions]
+        return Theft(rows, Bill(queries=len(replies)), [], f"{self.cell.attack} {self.cell.seed}")
+
+    # what it assumes
+
+    @cached_property
+    def lengths(self) -> Lengths:
+        """Of the attacked task's texts, in tokens."""
+        return lengths(self.cell.task, self.cell.sizes.query)
+
+    def tokens(self, text: str | None) -> float:
+        return tokens(text, self.lengths)
+
+    def times(self, texts: Sequence[str]) -> int:
+        return 1 if texts and stands_alone(texts[0]) else self._many
+
+    def times_asked(self, texts: Sequence[str]) -> int:
+        return 1 if len(texts) <= POOL else self.times(texts)
+
+    def reply(self, prompt: Prompt, author: str, repetition: int = 0) -> Reply:
+        return made_up(prompt, author, repetition)
+
+    # what its stages ask
+
+    def problems(self, split: Split) -> list[Problem]:
+        whole = split in WHOLE
+        return problems(LETTERS[split], self.size_of(split) // (1 if whole else self._many), whole)
+
+    @property
+    def attacked(self) -> list[Problem]:
+        return self.problems("query")[: self.cell.budget // self._many]
+
+    def questions_of(self, task: str, n: int) -> list[Question]:
+        return questions("p", n, alone=True)
+
+    def wrong_trace(self, problem: Problem) -> str:
+        return f"{TRACE}wrong {problem.question.id}"
+
+    @property
+    def data_digest(self) -> str:
+        return ""
+
+    def resolve(self, reference: str) -> Checkpoint:
+        return Checkpoint(reference, reference)
+
+    def made(self, label: str, folder: Path) -> Checkpoint:
+        raise NotImplementedError("a dry run makes no model")
+
+    def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
+        if compressor:
+            return summarize(self, traces, compressor, work_name)
+        made = summarizes(self.task)
+        return [made_up(Prompt.of(trace), "c.").summary if made else None for trace in traces]
+
+    @cached_property
+    def victim(self) -> DryVictim:
+        """A victim that replies to everything, and counts what it is asked for the first time."""
+        return DryVictim(self)
+
+
+class DryVictim:
+    """Stands where the victim does."""
+
+    def __init__(self, cell: DryCell) -> None:
+        self._cell, self._victim = cell, cell.cell.victim
+        self.identity: dict[str, Any] = {"label": self._victim.label, "task": cell.cell.task}
+        self._author = f"v{hash(self._victim.label) & 0xFFFF:x}."
+
+    def reply(self, queries: Sequence[Asked], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
+        """One made-up reply per query, with what this victim shows."""
+        if isinstance(self._victim.source, Recorded):
+            queries = [(prompt, 0) for prompt, _ in queries]
+        new = [query for query in queries if self._cell.sheet.once(*self.identity.values(), query)]
+        self._count(new)
+        replies = [self._shown(made_up(prompt, self._author, repetition)) for prompt, repetition in queries]
+        return with_summaries(self._cell, replies) if summaries else replies
+
+    def _shown(self, reply: Reply) -> Reply:
+        shows = self._victim.shows
+        trace, summary = (text if shows == what else None for what, text in (("trace", reply.trace), ("summary", reply.summary)))
+        return replace(reply, trace=trace, summary=summary)
+
+    def _count(self, queries: Sequence[Asked]) -> None:
+        victim, sheet, dry = self._victim, self._cell.sheet, self._cell
+        if not queries:
+            return
+        rows = sum(dry.times([prompt.text]) for prompt, _ in queries)
+        if isinstance(victim.source, Recorded):
+            sheet.add(Work("victim replies", victim.model, f"{victim.label}, replayed", rows=rows))
+            return
+        read, written = (sum(amounts) for amounts in zip(*map(self._tokens, queries), strict=True))
+        settings = f"effort {victim.api.effort or 'as provided'}" if victim.remote else in_words(victim.decoding)
+        cost = price(Usage(round(read), round(written)), victim.api.prices)
+        sheet.add(Work("victim replies", victim.model, settings, rows, read=read, written=written, queries=rows, dollars=cost))
+
+    def _tokens(self, query: Asked) -> tuple[float, float]:
+        """Read and written for one query and all that it stands for."""
+        (prompt, repetition), assumed = query, self._cell.lengths
+        if self._victim.remote:
+            assumed = assumed._replace(trace=min(assumed.trace, REMOTE_TRACE))
+        reply, times = made_up(prompt, self._author, repetition), self._cell.times([prompt.text])
+        written = sum(tokens(text, assumed) for text in (reply.trace, reply.text, *reply.arguments.values()))
+        return times * tokens(prompt.text, assumed), times * min(written, self._victim.decoding.max_new_tokens)

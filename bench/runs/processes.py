@@ -1,0 +1,112 @@
+"""The executor of one machine: worker processes of one thread each, one per GPU or else one per core.
+
+Each slot is a process of its own, so that a worker that dies takes its own job with it and no other.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from heistbench.bench.contracts.registry import load_plugin
+from heistbench.bench.models.process import gpus, hush, one_thread, use_gpu
+from heistbench.bench.runs.executors import Conditions
+from heistbench.bench.runs.worker import Failed, Job, Note, Outcome, run_job, to_log
+from heistbench.bench.stages.stage import Need
+
+DIED = "its worker process died (out of memory, killed, or ended by a plugin)"
+_notes: Any = None
+
+
+class Processes:
+    """`jobs` worker processes; each uses one GPU where there are any."""
+
+    def __init__(self, conditions: Conditions, jobs: int, note: Note) -> None:
+        self._conditions, self._note, self._context = conditions, note, get_context("spawn")
+        self._notes: Any = self._context.Queue()
+        self._devices = gpus() or [""]
+        self._pools: list[ProcessPoolExecutor | None] = [None] * jobs
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def slots(self) -> Sequence[frozenset[Need]]:
+        """See `Executor.slots`: every worker can do everything."""
+        return [frozenset({"cpu", "gpu", "network"})] * len(self._pools)
+
+    def submit(self, slot: int, job: Job) -> Future[Outcome]:
+        """See `Executor.submit`."""
+        future: Future[Outcome] = Future()
+        running = self._pool(slot).submit(_work, job)
+
+        def pass_on(ended: Future[Outcome]) -> None:
+            if isinstance(error := ended.exception(), BrokenProcessPool):
+                self._pools[slot] = None  # the next job of this slot gets a new process
+                future.set_result(Failed(DIED))
+            elif error:
+                future.set_result(Failed(f"{type(error).__name__}: {error}"))
+            else:
+                future.set_result(ended.result())
+
+        running.add_done_callback(pass_on)
+        return future
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        for pool in filter(None, self._pools):
+            processes = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
+        self._notes.put(None)
+
+    def _pool(self, slot: int) -> ProcessPoolExecutor:
+        pool = self._pools[slot]
+        if pool is None:
+            device = self._devices[slot % len(self._devices)]
+            starting = (self._conditions, self._notes, device, os.getpid())
+            pool = self._pools[slot] = ProcessPoolExecutor(1, self._context, _start, starting)
+        return pool
+
+    def _listen(self) -> None:
+        while (message := self._notes.get()) is not None:
+            self._note(*message)
+
+
+_conditions: Conditions
+
+
+def _start(conditions: Conditions, notes: Any, device: str, parent: int) -> None:
+    """Prepare a worker: one thread, one GPU if any, chatter of the libraries into a log, an end when its parent ends."""
+    global _conditions, _notes
+    _conditions, _notes = conditions, notes
+    one_thread()
+    use_gpu(device)
+    to_log(conditions.root)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    hush()
+    for plugin in conditions.plugins:
+        load_plugin(plugin)
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _work(job: Job) -> Outcome:
+    last = 0.0
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if done >= total or time.monotonic() - last > 0.2:
+            last = time.monotonic()
+            _notes.put((job.at, what, done, total))
+
+    return run_job(job, _conditions.root, _conditions.budget, progress)

@@ -1,0 +1,103 @@
+"""One job: a step of a cell, run wherever an executor puts it, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from heistbench.bench.contracts.errors import Busy, HeistError
+from heistbench.bench.models import checkpoints
+from heistbench.bench.models.checkpoints import Checkpoint
+from heistbench.bench.stages.budget import Budget
+from heistbench.bench.stages.pipeline import StoredCell, steps
+from heistbench.bench.stages.stage import Need, Progress
+from heistbench.bench.storage.store import Store
+from heistbench.bench.suites.cells import Cell
+
+Note = Callable[[int, str, int, int], None]
+"""Told which cell does what, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A step of the cell at a place of the plan; `models` are those that the run has resolved already."""
+
+    at: int
+    cell: Cell
+    step: int
+    models: Mapping[str, Checkpoint]
+
+    @property
+    def needs(self) -> Need:
+        """What it occupies."""
+        return steps(self.cell)[self.step].needs
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step's artifacts are in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Another process computes what this step needs; try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The step failed: why, in one line, and the log that holds the traceback."""
+
+    reason: str
+    log: str = ""
+
+
+Outcome = Done | Waiting | Failed
+
+
+def run_job(job: Job, root: Path, budget: Budget, progress: Progress) -> Outcome:
+    """Run a step. Whatever it raises becomes its outcome, `sys.exit` included; only Ctrl-C passes through."""
+    checkpoints.know(job.models)
+    try:
+        steps(job.cell)[job.step].run(StoredCell(job.cell, Store(root), budget, progress))
+    except Busy:
+        return Waiting()
+    except KeyboardInterrupt:
+        raise
+    except HeistError as error:
+        return Failed(str(error))
+    except BaseException as error:
+        return Failed(in_one_line(error), write_traceback(root))
+    return Done()
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an unexpected error says."""
+    if isinstance(error, SystemExit):
+        return f"a plugin or library ended the process (exit code {error.code})"
+    return f"{type(error).__name__}: {error}"
+
+
+def write_traceback(root: Path) -> str:
+    """Write the traceback of the error at hand to this process's log; returns the log's path."""
+    with open_log(root) as log:
+        traceback.print_exc(file=log)
+    return log.name
+
+
+def open_log(root: Path) -> TextIO:
+    """The log of this process, open for writing: the libraries' chatter and the tracebacks of plugins."""
+    (root / "log").mkdir(parents=True, exist_ok=True)
+    return (root / "log" / f"worker-{os.getpid()}.log").open("a", encoding="utf-8")
+
+
+def to_log(root: Path) -> None:
+    """Send all that this process prints to its log."""
+    sys.stdout.flush()
+    log = open_log(root)
+    for stream in (1, 2):
+        os.dup2(log.fileno(), stream)

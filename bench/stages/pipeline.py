@@ -1,0 +1,98 @@
+"""A cell on a store: its stages' results are computed once, kept, and shared by all cells that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from heistbench.bench.contracts.engines import DEFAULT
+from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
+from heistbench.bench.models.scratch import is_scratch
+from heistbench.bench.stages.budget import NO_LIMIT, Budget
+from heistbench.bench.stages.collect import Collect
+from heistbench.bench.stages.context import CellContext
+from heistbench.bench.stages.examine import Examine
+from heistbench.bench.stages.overlap import overlap_stages
+from heistbench.bench.stages.record import RecordStage
+from heistbench.bench.stages.scratch import Scratch
+from heistbench.bench.stages.stage import Need, Progress, Stage, quietly
+from heistbench.bench.stages.summaries import summarize
+from heistbench.bench.stages.train import student_of
+from heistbench.bench.stages.utility import HonestUse
+from heistbench.bench.stages.victim import VictimModel
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.store import Store
+from heistbench.bench.suites.cells import Cell
+from heistbench.bench.suites.settings import Compressor
+
+T = TypeVar("T")
+
+
+class StoredCell(CellContext):
+    """The context of a cell that is really run."""
+
+    def __init__(self, cell: Cell, store: Store, budget: Budget = NO_LIMIT, progress: Progress = quietly) -> None:
+        super().__init__(cell, store, budget, progress)
+        self._results: dict[Stage[Any], Any] = {}
+
+    def result(self, stage: Stage[T]) -> T:
+        if stage not in self._results:
+            self._results[stage] = stage.read(self.store.once(stage.kind, stage.spec(), stage.build))
+        return cast(T, self._results[stage])
+
+    def resolve(self, reference: str) -> Checkpoint:
+        """A model reference as a checkpoint; `scratch/...` is made from the task's own words."""
+        return self.result(Scratch(self, reference)) if is_scratch(reference) else self._on_engine(checkpoint(reference))
+
+    def made(self, label: str, folder: Path) -> Checkpoint:
+        return self._on_engine(Checkpoint(f"{label}:{folder.name}", str(folder / "model")))
+
+    def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
+        return summarize(self, traces, compressor, work_name)
+
+    @cached_property
+    def victim(self) -> VictimModel:
+        """The victim, asked through its ledger."""
+        return VictimModel(self)
+
+    def _on_engine(self, source: Checkpoint) -> Checkpoint:
+        """Another engine computes other numbers: it is part of a model's identity."""
+        name = self.suite.engine
+        return source if name == DEFAULT else replace(source, engine=name, identity=f"{name}:{source.identity}")
+
+
+def run_cell(cell: Cell, store: Store, progress: Progress = quietly, budget: Budget = NO_LIMIT) -> Record:
+    """The record of a cell, computed from whatever the store does not hold yet. Raises Busy, see `Store.once`."""
+    context = StoredCell(cell, store, budget, progress)
+    return context.result(RecordStage(context))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a cell's work that occupies one thing: what a schedule hands out."""
+
+    name: str
+    needs: Need
+    run: Callable[[CellContext], object]
+
+
+def steps(cell: Cell) -> list[Step]:
+    """The steps of a cell, in the order of the data; each reads what those before it have left in the store."""
+    asking: Need = "network" if cell.victim.remote else "gpu"
+    return [
+        Step("collect", asking, lambda context: context.result(Collect(context))),
+        Step("train", "gpu", student_of),
+        Step("examine", "gpu", lambda context: context.result(Examine(context))),
+        Step("ask plainly", asking, _ask_plainly),
+        Step("record", "cpu", lambda context: context.result(RecordStage(context))),
+    ]
+
+
+def _ask_plainly(context: CellContext) -> None:
+    """What honest users get, and the traces that overlap is measured against."""
+    context.result(HonestUse(context))
+    for stage in overlap_stages(context):
+        context.result(stage)

@@ -1,0 +1,23 @@
+"""What `heist leaderboard show` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from heistbench.bench.storage.records import read_records
+from heistbench.bench.verbs.folders import PUBLISHED
+
+
+def show_board(folder: Path | None, as_json: bool) -> None:
+    """Print the board of a folder of result files, or of the published ones."""
+    from rich.console import Console
+
+    from heistbench.leaderboard.board.build import build
+    from heistbench.leaderboard.terminal.show import tables
+
+    board = build(read_records(folder or PUBLISHED))
+    if as_json:
+        print(board.to_json())
+        return
+    for table in tables(board):
+        Console().print(table)
