@@ -7,12 +7,15 @@ attacks run through the same desk as in a real run.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar, cast
 
 from heistbench.bench.contracts.nouns import Bill, Problem, Prompt, Question, Reply, Split, Stolen, Usage
+from heistbench.bench.contracts.wall import Desk, Kit, Target
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.prompting.exposure import POOL
@@ -87,12 +90,13 @@ class DryCell(CellContext):
         self.sheet, self._many = sheet, stands_for(cell)
 
     def add(self, stage: Stage[Any]) -> None:
-        """Count a stage and all that it reads."""
+        """Count a stage and all that it reads; one that asks nothing of models itself counts for what it reads."""
         for earlier in stage.after():
             self.add(earlier)
-        self.result(stage)
+        if type(stage).work is not Stage.work or type(stage).imagined is not Stage.imagined:
+            self.result(stage)
 
-    def result(self, stage: Stage[T]) -> T:
+    def _compute(self, stage: Stage[T]) -> T:
         key = stage.kind, self.cell.task, identify(stage.spec())
         if key not in self.sheet.results:
             for work in stage.work(self):
@@ -137,7 +141,7 @@ class DryCell(CellContext):
 
     # what its stages ask
 
-    def problems(self, split: Split) -> list[Problem]:
+    def _draw(self, split: Split) -> list[Problem]:
         whole = split in WHOLE
         return problems(LETTERS[split], self.size_of(split) // (1 if whole else self._many), whole)
 
@@ -167,10 +171,25 @@ class DryCell(CellContext):
         made = summarizes(self.task)
         return [made_up(Prompt.of(trace), "c.").summary if made else None for trace in traces]
 
+    def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
+        """Without the pipe, which takes longer than all else here: there is no truth to wall off."""
+        line = cast(Any, _Line(desk))
+        return nullcontext((Target(line), Kit(line, rng, privileged)))
+
     @cached_property
     def victim(self) -> DryVictim:
         """A victim that replies to everything, and counts what it is asked for the first time."""
         return DryVictim(self)
+
+
+class _Line:
+    """As the wall's line, in this thread."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def call(self, verb: str, *arguments: Any) -> Any:
+        return getattr(self._desk, verb)(*arguments)
 
 
 class DryVictim:

@@ -78,10 +78,9 @@ def _bill(of: Sequence[Cell]) -> ReplyBill:
     return ReplyBill(sheet.queries + sheet.spare, sum(work.tokens for work in replies), dollars)
 
 
-def duration(of: Sequence[Cell], store: Store) -> float:
-    """Seconds that some cells take one core, by the pace of the models that this store has trained."""
-    trained = sum(work.trained for work in work_of(of).work())
-    return trained * _pace(store) + SECONDS_PER_CELL * len(of)
+def duration(work: Sequence[Work], n: int, store: Store) -> float:
+    """Seconds that the work of `n` cells takes one core, by the pace of the models that this store has trained."""
+    return sum(each.trained for each in work) * _pace(store) + SECONDS_PER_CELL * n
 
 
 def _pace(store: Store) -> float:
@@ -91,16 +90,13 @@ def _pace(store: Store) -> float:
     return sum(map(store.seconds, folders)) / tokens if tokens else SECONDS_PER_TOKEN
 
 
-def outline_table(suite: Suite) -> Table:
-    """The outline as a table, with a line of totals and what is assumed."""
+def outline_table(name: str, lines: Sequence[Work]) -> Table:
+    """The work of a suite as a table, with a line of totals and what is assumed."""
     from rich.box import SIMPLE
     from rich.markup import escape
     from rich.table import Table
 
-    lines = outline(suite)
-    table = Table(
-        title=f"{suite.name}: what it takes", caption=_assumed(), title_justify="left", caption_justify="left", box=SIMPLE
-    )
+    table = Table(title=f"{name}: what it takes", caption=_assumed(), title_justify="left", caption_justify="left", box=SIMPLE)
     table.add_column("stage, model, settings", overflow="fold")
     for column in ("rows", "tokens", "GPU-h", "queries", "$"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -11,7 +12,6 @@ from typing import Any, ClassVar
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Bill, Question, Stolen
 from heistbench.bench.contracts.registry import keyed
-from heistbench.bench.contracts.wall import attacker
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.defended import Sealed
 from heistbench.bench.stages.desk import HarnessDesk
@@ -21,7 +21,7 @@ from heistbench.bench.stages.surrogate import surrogate_spec
 from heistbench.bench.storage.store import canonical, hash_of, identify, read_json, read_lines, write_json, write_lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Theft:
     """What an attack brought home: the loot, its bill, and the sealed record of its queries; `name` is that of the artifact."""
 
@@ -30,12 +30,12 @@ class Theft:
     sealed: list[Sealed]
     name: str
 
-    @property
+    @cached_property
     def lost(self) -> int:
         """The queries that an outage swallowed."""
         return sum(query.lost for query in self.sealed)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of what the student sees of the loot."""
         return hash_of([(row.question, row.trace, row.answer) for row in self.rows])
@@ -102,7 +102,7 @@ class Collect(Stage[Theft]):
         desk = HarnessDesk(context, context.cell.build_defenses(), budget=len(questions))
         # Variants of one attack draw the same: the same demonstrations for each wrapper.
         rng = Random(canonical([attack.info.name, context.cell.seed]))
-        with attacker(desk, rng, attack.info.privileged) as (target, kit):
+        with context.attacker(desk, rng, attack.info.privileged) as (target, kit):
             rows = attack.steal(target, questions, kit)
         return _checked(rows, [*self._own_ids(), *(question.id for question in questions)], attack.info.name), desk
 

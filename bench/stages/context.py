@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
@@ -15,6 +16,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Problem, Prompt, Question, Reply, Split
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import identity, registry
+from heistbench.bench.contracts.wall import Desk, Kit, Target, attacker
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
@@ -46,10 +48,17 @@ class CellContext(ABC):
         self.cell, self.suite, self.store, self.budget, self.progress = cell, cell.suite, store, budget, progress
         self.task, self.exam = cell.build_task(), cell.build_exam()
         self._problems: dict[Split, list[Problem]] = {}
+        self._results: dict[Stage[Any], Any] = {}
 
-    @abstractmethod
     def result(self, stage: Stage[T]) -> T:
         """What a stage says. Raises Busy while another process computes it."""
+        if stage not in self._results:
+            self._results[stage] = self._compute(stage)
+        return cast(T, self._results[stage])
+
+    @abstractmethod
+    def _compute(self, stage: Stage[T]) -> T:
+        """As `result`, when this context asks for it the first time."""
 
     @abstractmethod
     def resolve(self, reference: str) -> Checkpoint:
@@ -63,6 +72,10 @@ class CellContext(ABC):
     def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
         """A summary of each trace, by a compressor or by the task's own rule; None where there is none."""
 
+    def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
+        """The attacker's end of the wall, answered by `desk`."""
+        return attacker(desk, rng, privileged)
+
     @property
     @abstractmethod
     def victim(self) -> PlainVictim:
@@ -71,9 +84,11 @@ class CellContext(ABC):
     def problems(self, split: Split) -> list[Problem]:
         """The problems of a split, as many as the suite asks for: the exam's for the test, else the task's."""
         if split not in self._problems:
-            task = self.exam if split == "test" else self.task
-            self._problems[split] = list(problems_of(task, split, self.size_of(split)))
+            self._problems[split] = self._draw(split)
         return self._problems[split]
+
+    def _draw(self, split: Split) -> list[Problem]:
+        return list(problems_of(self.exam if split == "test" else self.task, split, self.size_of(split)))
 
     def size_of(self, split: Split) -> int:
         """How many questions of a split the suite asks for."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
@@ -34,14 +34,8 @@ T = TypeVar("T")
 class StoredCell(CellContext):
     """The context of a cell that is really run."""
 
-    def __init__(self, cell: Cell, store: Store, budget: Budget = NO_LIMIT, progress: Progress = quietly) -> None:
-        super().__init__(cell, store, budget, progress)
-        self._results: dict[Stage[Any], Any] = {}
-
-    def result(self, stage: Stage[T]) -> T:
-        if stage not in self._results:
-            self._results[stage] = stage.read(self.store.once(stage.kind, stage.spec(), stage.build))
-        return cast(T, self._results[stage])
+    def _compute(self, stage: Stage[T]) -> T:
+        return stage.read(self.store.once(stage.kind, stage.spec(), stage.build))
 
     def resolve(self, reference: str) -> Checkpoint:
         """A model reference as a checkpoint; `scratch/...` is made from the task's own words."""

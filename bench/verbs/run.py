@@ -16,7 +16,8 @@ from heistbench.bench.models.checkpoints import forget
 from heistbench.bench.models.process import default_jobs
 from heistbench.bench.runs.changes import edited_plugins
 from heistbench.bench.runs.checks import check_apis, check_cells, check_machine
-from heistbench.bench.runs.estimate import duration, foresee, outline_table
+from heistbench.bench.runs.dry import work_of
+from heistbench.bench.runs.estimate import duration, foresee, outline, outline_table
 from heistbench.bench.runs.executors import Conditions, open_executor
 from heistbench.bench.runs.schedule import Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
@@ -81,7 +82,7 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
     planned = plan(cells(suite), store)
     if planned.missing:
         check_splits(planned.work)
-    _announce(console, suite, planned, store, jobs)
+    _announce(console, suite, planned, store, _seconds(planned, store), jobs)
     writable(options.out)
     if not planned.missing:
         return collected(planned, store)
@@ -118,8 +119,12 @@ def _victim(suite: Suite, name: str) -> Victim:
     return next(known, Victim(model=name, decoding=suite.victims[0].decoding))
 
 
-def _announce(console: Console, suite: Suite, planned: Plan, store: Store, jobs: int) -> None:
-    lines = [f"[bold]{suite.name}[/]: {_size(planned, store, jobs)}"]
+def _seconds(planned: Plan, store: Store) -> float:
+    return duration(work_of(planned.work).work(), len(planned.missing), store)
+
+
+def _announce(console: Console, suite: Suite, planned: Plan, store: Store, seconds: float, jobs: int) -> None:
+    lines = [f"[bold]{suite.name}[/]: {_size(planned, seconds, jobs)}"]
     lines += [f"{name} changed: {n} {'cell' if n == 1 else 'cells'}" for name, n in edited_plugins(planned, store).items()]
     for spec in sorted({*suite.tasks, *suite.exams}):
         if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
@@ -128,12 +133,12 @@ def _announce(console: Console, suite: Suite, planned: Plan, store: Store, jobs:
         console.print(line, highlight=False)
 
 
-def _size(planned: Plan, store: Store, jobs: int) -> str:
+def _size(planned: Plan, seconds: float, jobs: int) -> str:
     """How much there is to do, and how long that takes."""
     total, new = len(planned.cells), len(planned.missing)
     if not new:
         return f"{total} cells, all of them computed before"
-    minutes = duration(planned.work, store) / 60 / max(1, min(jobs, new))
+    minutes = seconds / 60 / max(1, min(jobs, new))
     about = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {minutes * 60:.0f} s"
     return f"{total} cells, {new} to compute; {about} on {jobs} {'process' if jobs == 1 else 'processes'}"
 
@@ -146,14 +151,17 @@ def _foresee(console: Console, suite: Suite, budget: Budget) -> None:
 
 def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
     """Say what would run, also where the data is not here yet: a dry run downloads nothing."""
-    console.print(outline_table(suite))
+    work = outline(suite)
+    console.print(outline_table(suite.name, work))
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         planned = plan(cells(suite), store)
     except HeistError:
         console.print(f"{len(cells(suite))} cells; not all of their data is here yet: it is downloaded when they run")
         return
-    _announce(console, suite, planned, store, jobs)
+    whole = len(planned.missing) == len(planned.cells)
+    seconds = duration(work, len(planned.cells), store) if whole else _seconds(planned, store)
+    _announce(console, suite, planned, store, seconds, jobs)
     for at, cell in enumerate(planned.cells):
         state = "to compute" if at in planned.missing else "there"
         budget = f"{cell.budget} queries  " if suite.budgets else ""
