@@ -207,7 +207,10 @@ class DryVictim:
         new = [query for query in queries if self._cell.sheet.once(*self.identity.values(), query)]
         self._count(new)
         replies = [self._shown(made_up(prompt, self._author, repetition)) for prompt, repetition in queries]
-        return with_summaries(self._cell, replies) if summaries else replies
+        return with_summaries(replies, self._summarize) if summaries else replies
+
+    def _summarize(self, traces: Sequence[str]) -> list[str | None]:
+        return self._cell.summarize(traces, self._victim.compressor, "victim summaries")
 
     def _shown(self, reply: Reply) -> Reply:
         shows = self._victim.shows

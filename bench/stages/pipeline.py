@@ -22,7 +22,7 @@ from heistbench.bench.stages.stage import Need, Progress, Stage, quietly
 from heistbench.bench.stages.summaries import summarize
 from heistbench.bench.stages.train import student_of
 from heistbench.bench.stages.utility import HonestUse
-from heistbench.bench.stages.victim import VictimModel
+from heistbench.bench.stages.victim import VictimModel, victim_of
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
@@ -50,7 +50,7 @@ class StoredCell(CellContext):
     @cached_property
     def victim(self) -> VictimModel:
         """The victim, asked through its ledger."""
-        return VictimModel(self)
+        return victim_of(self)
 
     def _on_engine(self, source: Checkpoint) -> Checkpoint:
         """Another engine computes other numbers: it is part of a model's identity."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +13,15 @@ from heistbench.bench.contracts.registry import identity
 from heistbench.bench.models.engine import Arrived, Engine, unheard
 from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
-from heistbench.bench.stages.budget import parts, price
+from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.storage.ledger import Asked, Ledger
-from heistbench.bench.storage.store import lock
+from heistbench.bench.storage.store import Store, lock
+from heistbench.bench.suites.settings import Victim
 from heistbench.bench.suites.sources import Provider, Recorded, Weights, recorded_identity
 
+Summarize = Callable[[Sequence[str]], list[str | None]]
+"""From traces to the summaries that a provider shows of them."""
 OUTAGE = 0.01
 """Share of queries that may end without a reply; beyond it nothing is concluded from those that have one."""
 TELLING = 20
@@ -26,13 +29,21 @@ TELLING = 20
 
 
 class VictimModel:
-    """The victim of a cell. What it once replied is kept in its ledger, and never asked for again."""
+    """A victim. What it once replied is kept in its ledger, and never asked for again."""
 
-    def __init__(self, context: CellContext) -> None:
-        victim = context.cell.victim
-        self._context, self._victim = context, victim
+    def __init__(
+        self,
+        victim: Victim,
+        model: str,
+        engine: Callable[[], Engine],
+        summarize: Summarize,
+        store: Store,
+        budget: Budget = NO_LIMIT,
+    ) -> None:
+        """`model` is the identity of the weights or records; `engine` loads them when there is something to ask."""
+        self._victim, self._engine, self._summarize, self._store, self._budget = victim, engine, summarize, store, budget
         self.identity: dict[str, Any] = {
-            "model": model_identity(context),
+            "model": model,
             "decoding": victim.decoding.model_dump(),
             "family": victim.family,
             "api": victim.api.identity if victim.remote else None,
@@ -44,14 +55,14 @@ class VictimModel:
         Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out.
         """
         if isinstance(self._victim.source, Recorded):
-            replies = open_engine(self._context).reply([prompt for prompt, _ in queries], Sampling(), None, arrived)
+            replies = self._engine().reply([prompt for prompt, _ in queries], Sampling(), None, arrived)
         else:
             replies = self._replies(queries, arrived)
             self._believe([reply for (prompt, _), reply in zip(queries, replies, strict=True) if prompt.think])
-        return with_summaries(self._context, replies) if summaries else replies
+        return with_summaries(replies, self._summarize) if summaries else replies
 
     def _replies(self, queries: Sequence[Asked], arrived: Arrived) -> list[Reply]:
-        ledger = Ledger(self._context.store, self.identity)
+        ledger = Ledger(self._store, self.identity)
         known = ledger.find(queries)
         if len(known) < len(queries):
             with ledger.lock():
@@ -61,16 +72,16 @@ class VictimModel:
         return [known[at] for at in range(len(queries))]
 
     def _ask(self, queries: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
-        queries, store = list(dict.fromkeys(queries)), self._context.store
+        queries = list(dict.fromkeys(queries))
         if not self._victim.remote:
             self._send(queries, ledger, arrived)
             return
-        with lock(store.root / "victims" / "paid"):  # one process at a time spends from the budget
-            for part in parts(queries, self._victim, self._context.budget, store):
+        with lock(self._store.root / "victims" / "paid"):  # one process at a time spends from the budget
+            for part in parts(queries, self._victim, self._budget, self._store):
                 self._send(part, ledger, arrived)
 
     def _send(self, queries: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
-        lost, source = list[int](), open_engine(self._context)
+        lost, source = list[int](), self._engine()
         with ledger.writing() as keep:
 
             def write(at: int, reply: Reply) -> None:
@@ -109,12 +120,21 @@ class VictimModel:
             )
 
 
-def with_summaries(context: CellContext, replies: Sequence[Reply]) -> list[Reply]:
+def victim_of(context: CellContext) -> VictimModel:
+    """The victim of a cell."""
+    victim = context.cell.victim
+
+    def summarize(traces: Sequence[str]) -> list[str | None]:
+        return context.summarize(traces, victim.compressor, "victim summaries")
+
+    return VictimModel(victim, model_identity(context), lambda: open_engine(context), summarize, context.store, context.budget)
+
+
+def with_summaries(replies: Sequence[Reply], summarize: Summarize) -> list[Reply]:
     """The replies, each with the summary that its provider shows of its trace."""
     summarized = list(replies)
     bare = [at for at, reply in enumerate(replies) if reply.trace and reply.summary is None]
-    traces = [replies[at].trace or "" for at in bare]
-    for at, summary in zip(bare, context.summarize(traces, context.cell.victim.compressor, "victim summaries"), strict=True):
+    for at, summary in zip(bare, summarize([replies[at].trace or "" for at in bare]), strict=True):
         summarized[at] = replace(replies[at], summary=summary)
     return summarized
 
