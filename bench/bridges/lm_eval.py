@@ -13,7 +13,7 @@ from heistbench.bench.contracts.nouns import Problem, Prompt, Stop, Verdict
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.engine import Completion, LocalEngine, Sampling
-from heistbench.bench.scoring.verdicts import judge
+from heistbench.bench.scoring.verdicts import Examined, judge
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -33,6 +33,33 @@ class Text(str):
         text = cls(completion.text)
         text.stop = completion.stop
         return text
+
+
+def examine(
+    engine: LocalEngine,
+    task: Task,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    advance: Callable[[int], None] = lambda n: None,
+) -> list[Examined]:
+    """Ask a student every problem through `lm_eval.evaluate`; one verdict each, in order."""
+    from lm_eval.evaluator import evaluate
+    from lm_eval.tasks import TaskManager
+
+    exam = as_lm_eval_task(task, problems, engine.render, sampling.max_new_tokens)
+    # Not simple_evaluate: it asks pip and git about the machine each time, which takes longer than a small exam.
+    results = evaluate(
+        as_lm_eval_model(engine, sampling, advance),
+        TaskManager(include_defaults=False).load([exam]),
+        bootstrap_iters=0,
+        log_samples=True,
+    )
+    assert results is not None
+    samples = sorted(results["samples"][task.info.name], key=lambda sample: int(sample["doc_id"]))
+    examined = [sample["examined"] for sample in samples]
+    if [e.id for e in examined] != [p.question.id for p in problems]:
+        raise AssertionError("lm-eval returned other questions than it was given")
+    return examined
 
 
 def as_lm_eval_task(task: Task, problems: Sequence[Problem], render: Callable[[Prompt], str], max_new_tokens: int) -> LmEvalTask:

@@ -10,11 +10,17 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from heistbench.bench.contracts.nouns import Prompt
+from heistbench.bench.contracts.nouns import Prompt, Stolen
 from heistbench.bench.contracts.replies import CLOSE, OPEN
+from heistbench.bench.contracts.wall import Kit
+from heistbench.bench.scoring.math_text import boxed_answer
 
 Wrapper = Literal["plain", "shell", "python", "bash", "jupyter", "tool", "labels"]
 """V0 to V5 of the paper, and the labels of its ablation without code."""
+POOL = 50
+"""Questions that demonstrations are drawn from; the draws nest, so that three shots are two and one more."""
+LONGEST = 10_000
+"""Characters of a trace that is shown, so that four demonstrations fit a context of 32,768 tokens beside the reply."""
 
 
 class Frame(NamedTuple):
@@ -87,6 +93,40 @@ def read_shown(text: str, wrapper: Wrapper) -> tuple[str | None, str | None]:
     return _between(before, trace_opens, frame.after), _between(text, answer_opens, frame.after)
 
 
+def demonstrations(kit: Kit, shots: int, source: str = "") -> list[Demonstration]:
+    """`shots` worked examples by the surrogate, the same for every query; where `source` names a task, of its questions.
+
+    Replies that it did not finish, and very long ones, are not shown: where few are left, there are fewer than `shots`.
+    """
+    pool = kit.questions_of(source, POOL) if source else kit.questions()
+    drawn = kit.rng.sample(pool, min(POOL, len(pool)))
+    replies = kit.surrogate([Prompt.of(q.text) for q in drawn], temperature=0.0)
+    told = [Demonstration(q.text, r.trace, r.text) for q, r in zip(drawn, replies, strict=True) if r.text and r.stop == "stop"]
+    return [demo for demo in told if len(demo.trace or "") <= LONGEST][:shots]
+
+
+def read_exposed(text: str, wrapper: Wrapper) -> tuple[str | None, str]:
+    """The trace that a reply shows in the wrapper, None without one, and its answer, empty where it broke off before that.
+
+    An answer outside the wrapper counts where it is boxed, or where the reply shows no trace and is all answer.
+    """
+    trace, answer = read_shown(text, wrapper)
+    if answer is None and (trace is None or boxed_answer(text)):
+        answer = final_text(text)
+    return trace, answer or ""
+
+
+def final_text(text: str) -> str:
+    """The final answer of a reply that does not mark it: its last box, or else its last line."""
+    return rf"\boxed{{{boxed}}}" if (boxed := boxed_answer(text)) else _last_line(text)
+
+
+def same_answer(kit: Kit, stolen: Sequence[Stolen]) -> list[Stolen]:
+    """The rows whose answer is the one that the surrogate gives too: what an attacker without gold answers can check."""
+    replies = kit.surrogate([Prompt.of(row.question) for row in stolen], temperature=0.0)
+    return [row for row, reply in zip(stolen, replies, strict=True) if _bare(row.answer) == _bare(reply.text)]
+
+
 def _opening(frame: Frame, name: str) -> str:
     return r"\s+".join(map(re.escape, frame.before.replace("NAME", name).split()))
 
@@ -97,3 +137,11 @@ def _between(text: str, opening: str, closing: str) -> str | None:
         return None
     body = parts[1].rsplit(closing.strip(), 1)[0] if closing else parts[1]
     return body.strip() or None
+
+
+def _bare(text: str) -> str:
+    return boxed_answer(text) or _last_line(text)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1].strip()

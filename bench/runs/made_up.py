@@ -17,8 +17,7 @@ from typing import Any, NamedTuple, cast
 from heistbench.bench.contracts.nouns import Exposure, Prompt, Question, Reply, Sight, Stolen, Usage
 from heistbench.bench.contracts.wall import Kit, Target
 from heistbench.bench.models.engine import Arrived, unheard
-from heistbench.bench.prompting.demonstrations import WRAPPERS, show
-from heistbench.bench.prompting.exposure import POOL
+from heistbench.bench.prompting.demonstrations import POOL, WRAPPERS, show
 from heistbench.bench.runs.checks import sights
 from heistbench.bench.stages.victim import DefendedApi, VictimModel, release
 from heistbench.bench.storage.ledger import Asked

@@ -1,14 +1,13 @@
-"""Judging replies, by whatever route they came, and examining students through lm-eval."""
+"""Judging a reply to a task's question: the only place where replies are graded, whichever route they took."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heistbench.bench.contracts.nouns import Grade, Problem, Stop, TraceCheck, Verdict
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.replies import Parts, split_reply
-from heistbench.bench.models.engine import LocalEngine, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +54,3 @@ def _ungraded(answer: str | None, stop: Stop) -> Grade | None:
 def _examined(task: Task, problem: Problem, parts: Parts, stop: Stop, grade: Grade) -> Examined:
     answer = parts.answer if stop == "stop" else None
     return Examined(problem.question.id, grade, task.check(problem, parts.trace or ""), answer, parts.trace)
-
-
-def examine(
-    engine: LocalEngine,
-    task: Task,
-    problems: Sequence[Problem],
-    sampling: Sampling,
-    advance: Callable[[int], None] = lambda n: None,
-) -> list[Examined]:
-    """Ask a student every problem through `lm_eval.evaluate`; one verdict each, in order."""
-    from lm_eval.evaluator import evaluate
-    from lm_eval.tasks import TaskManager
-
-    from heistbench.bench.bridges.lm_eval import as_lm_eval_model, as_lm_eval_task
-
-    exam = as_lm_eval_task(task, problems, engine.render, sampling.max_new_tokens)
-    # Not simple_evaluate: it asks pip and git about the machine each time, which takes longer than a small exam.
-    results = evaluate(
-        as_lm_eval_model(engine, sampling, advance),
-        TaskManager(include_defaults=False).load([exam]),
-        bootstrap_iters=0,
-        log_samples=True,
-    )
-    assert results is not None
-    samples = sorted(results["samples"][task.info.name], key=lambda sample: int(sample["doc_id"]))
-    examined = [sample["examined"] for sample in samples]
-    if [e.id for e in examined] != [p.question.id for p in problems]:
-        raise AssertionError("lm-eval returned other questions than it was given")
-    return examined

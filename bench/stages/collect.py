@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from heistbench.bench.bridges.lm_eval import examine
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Bill, Problem, Prompt, Question, Stolen, Verdict
 from heistbench.bench.contracts.plugins import Task
@@ -23,7 +24,7 @@ from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import engine
 from heistbench.bench.models.fine_tuning import Example
 from heistbench.bench.scoring.overlap import SIGNATURES, score
-from heistbench.bench.scoring.verdicts import Examined, examine
+from heistbench.bench.scoring.verdicts import Examined
 from heistbench.bench.stages.context import World, read_json, tune
 from heistbench.bench.stages.desk import HarnessDesk, Progress, counter, quietly
 from heistbench.bench.stages.victim import DefendedApi

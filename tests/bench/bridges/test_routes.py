@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from heistbench.bench import Prompt, Verdict
+from heistbench.bench.bridges.lm_eval import examine
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import SHIPPED, checkpoint
 from heistbench.bench.models.engine import Sampling, engine
-from heistbench.bench.scoring.verdicts import examine, judge
+from heistbench.bench.scoring.verdicts import judge
 
 ROOT = Path(__file__).parents[3]
 TASK = registry.build("task", "pocket")
