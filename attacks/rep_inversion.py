@@ -56,8 +56,8 @@ class ExposureInversion(Attack):
             exposures[at] = replace(exposures[at], text=answer)
             if trace and exposures[at].answered:
                 exposed.append((question, exposures[at], trace))
-        told = {question.id for question, _, _ in exposed}
-        rest = [(q, e) for q, e in zip(questions, exposures, strict=True) if q.id not in told]
-        unseen, shown = [q for q, _ in rest], [e for _, e in rest]
-        rebuilt = invert(kit, unseen, shown, use_summary=self.use_summary, adaptive=False, exposed=exposed)
+        exposed_ids = {question.id for question, _, _ in exposed}
+        rest = [(q, e) for q, e in zip(questions, exposures, strict=True) if q.id not in exposed_ids]
+        others, rest_exposures = [q for q, _ in rest], [e for _, e in rest]
+        rebuilt = invert(kit, others, rest_exposures, use_summary=self.use_summary, adaptive=False, exposed=exposed)
         return [*(Stolen(q.id, q.text, trace, e.text) for q, e, trace in exposed), *rebuilt]

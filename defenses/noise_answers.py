@@ -6,7 +6,7 @@ from typing import Literal
 
 from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
 
-_NUMBER = re.compile(r"[0-9]{1,18}(?![0-9])")  # of longer ones the end
+_DIGITS = re.compile(r"[0-9]{1,18}(?![0-9])")  # of longer ones the end
 
 
 @defense("noise_answers", version="1-A", touches=("answer",), random=True)
@@ -34,15 +34,15 @@ class NoiseAnswers(Defense):
         return not self.fresh
 
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        said, wrong = [reply.text, *reply.arguments.values()], dict[str, str]()
-        if not any(map(_NUMBER.search, said)) or rng.random() >= self.rate:
+        parts, wrong = [reply.text, *reply.arguments.values()], dict[str, str]()
+        if not any(map(_DIGITS.search, parts)) or rng.random() >= self.rate:
             return reply.exposed()
-        text, *arguments = (self._noised(part, wrong, rng) for part in said)
+        text, *arguments = (self._noised(part, wrong, rng) for part in parts)
         return reply.exposed(text=text, arguments=dict(zip(reply.arguments, arguments, strict=True)))
 
     def _noised(self, text: str, wrong: dict[str, str], rng: Random) -> str:
         """A text with its last number falsified, in the way it was before where `wrong` holds it."""
-        numbers = list(_NUMBER.finditer(text))
+        numbers = list(_DIGITS.finditer(text))
         if not numbers:
             return text
         last = numbers[-1]

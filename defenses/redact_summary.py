@@ -6,7 +6,7 @@ from typing import Literal
 
 from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
 
-_NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")  # the 2 of "s2" or "x2" is part of a name
+_SIGNED_NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")  # the 2 of "s2" or "x2" is part of a name
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 
 
@@ -23,5 +23,5 @@ class RedactSummary(Defense):
         if summary is None or self.level == "all":
             return None
         if self.level == "numbers":
-            return _NUMBER.sub("#", summary)
+            return _SIGNED_NUMBER.sub("#", summary)
         return _SENTENCE_END.split(summary.strip(), maxsplit=1)[0]

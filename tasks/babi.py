@@ -46,8 +46,8 @@ ARCHIVE = "https://raw.githubusercontent.com/siddk/entity-network/b18fbb7c749e98
 """A copy of the official archive, whose own address is gone, at a fixed commit."""
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
 """Which hundredths of the hashes of story beginnings in the official training file belong to which split."""
-_TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?", re.IGNORECASE)
+_STORY_TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+_REPLY_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?", re.IGNORECASE)
 _NUMBERS = "none one two three four five six seven eight nine ten"
 _CHOICES = (
     _NUMBERS,
@@ -96,14 +96,14 @@ class Babi(OpenBook):
         return [_kind(number) for number in numbers]
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        tests = [asked.problem for number in self.numbers for asked in _read(_file(number, "test").locate(), number)]
-        found = tests
+        tests = [row.problem for number in self.numbers for row in _read(_file(number, "test").locate(), number)]
+        problems = tests
         if split != "test":
             ids = {problem.question.id for problem in tests}
-            rows = (asked for number in self.numbers for asked in _read(_file(number, "train").locate(), number))
-            mine = (asked.problem for asked in rows if hundredth(asked.beginning) in _SHARES[split])
-            found = [problem for problem in mine if problem.question.id not in ids]
-        return first(found, n, f"babi({self.types}): split {split}")
+            rows = (row for number in self.numbers for row in _read(_file(number, "train").locate(), number))
+            mine = (row.problem for row in rows if hundredth(row.beginning) in _SHARES[split])
+            problems = [problem for problem in mine if problem.question.id not in ids]
+        return first(problems, n, f"babi({self.types}): split {split}")
 
     def data_digest(self) -> str:
         return " ".join(_file(number, part).digest() for number in self.numbers for part in ("train", "test"))
@@ -135,13 +135,13 @@ class Babi(OpenBook):
             scores = dict.fromkeys(("f1", "precision", "recall", "exact_match"), float(_way(answer) == golds))
         else:
             others = [word for line in _CHOICES if not set(golds).isdisjoint(line.split()) for word in line.split()]
-            said = final_answer(answer)
-            said = _WORD.sub(lambda word: _choice(word[0], others), said) if others else said
-            scores = list_scores(said, golds, others)
+            reply = final_answer(answer)
+            reply = _REPLY_WORD.sub(lambda word: _choice(word[0], others), reply) if others else reply
+            scores = list_scores(reply, golds, others)
         return graded(answer, scores, scores["exact_match"])
 
 
-class Asked(NamedTuple):
+class StoryProblem(NamedTuple):
     """A problem, and the text of its story up to the first question, by which stories are split."""
 
     beginning: str
@@ -157,7 +157,7 @@ def _choice(word: str, choices: Sequence[str]) -> str:
 
 
 def _way(answer: str) -> list[str]:
-    words = map(str.lower, _WORD.findall(final_answer(answer)))
+    words = map(str.lower, _REPLY_WORD.findall(final_answer(answer)))
     return [_DIRECTIONS[word] for word in words if word in _DIRECTIONS]
 
 
@@ -171,9 +171,9 @@ def _file(number: int, part: str) -> DataFile:
 
 
 @cache
-def _read(path: Path, number: int) -> list[Asked]:
+def _read(path: Path, number: int) -> list[StoryProblem]:
     """All questions of a file. Raises HeistError that names the line for anything but bAbI's format."""
-    found: list[Asked] = []
+    problems: list[StoryProblem] = []
     story: _Story | None = None
     for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -182,12 +182,12 @@ def _read(path: Path, number: int) -> list[Asked]:
                 story = _Story(_kind(number))
             if story is None:
                 raise ValueError("no story has begun")
-            found.extend(story.read(int(place), rest.split("\t")))
+            problems.extend(story.read(int(place), rest.split("\t")))
         except (ValueError, KeyError):
             raise HeistError(
                 f"{path}, line {at}: expected `number statement` or `number question<TAB>answer<TAB>numbers of statements above`"
             ) from None
-    return found
+    return problems
 
 
 class _Story:
@@ -198,7 +198,7 @@ class _Story:
         self.facts: dict[int, str] = {}
         self.beginning = ""
 
-    def read(self, number: int, cells: list[str]) -> list[Asked]:
+    def read(self, number: int, cells: list[str]) -> list[StoryProblem]:
         """Take in one line; the question on it, if it is one."""
         if len(cells) == 1:
             self.facts[number] = _words(cells[0])
@@ -207,8 +207,8 @@ class _Story:
         text = " ".join([*self.facts.values(), _words(question)])
         self.beginning = self.beginning or text
         trace = write_trace(self.kind, (self.facts[int(i)].rstrip(" .") for i in support.split()))
-        return [Asked(self.beginning, Problem(Question(question_id(text), text), _words(answer), trace))]
+        return [StoryProblem(self.beginning, Problem(Question(question_id(text), text), _words(answer), trace))]
 
 
 def _words(text: str) -> str:
-    return " ".join(_TOKEN.findall(text.lower()))
+    return " ".join(_STORY_TOKEN.findall(text.lower()))

@@ -44,7 +44,7 @@ from heistbench.bench import (
 
 RELATIONS = ("equal", "overlap", "during", "mix")
 SOURCE = "https://raw.githubusercontent.com/sbhambr1/Trace_Check_QA/fa84bdc5c65b440bf3893f081612392508ae4a9c/data/cotempqa"
-HOW = "Answer with the name alone; if there are several, put semicolons between them."
+INSTRUCTION = "Answer with the name alone; if there are several, put semicolons between them."
 _SHARES: dict[str, range] = {"query": range(0, 70), "surrogate": range(70, 75), "dev": range(75, 80), "test": range(80, 100)}
 """Which hundredths of the question hashes belong to which split: there is one file a relation."""
 _VERBS = {
@@ -78,8 +78,8 @@ class CoTempQA(OpenBook):
         return RELATIONS
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        found = (p for relation in self._chosen for p in _read(_file(relation).locate(), relation))
-        mine = (p for p in found if hundredth(p.question.text) in _SHARES[split])
+        problems = (p for relation in self._chosen for p in _read(_file(relation).locate(), relation))
+        mine = (p for p in problems if hundredth(p.question.text) in _SHARES[split])
         return first(mine, n, f"cotempqa({self.relations}): split {split}")
 
     def data_digest(self) -> str:
@@ -103,9 +103,9 @@ class CoTempQA(OpenBook):
         >>> CoTempQA().grade(Problem(Question("q", ""), "NKT ; Dell Inc.", ""), "- Dell Inc.\\n- NKT").verdict
         <Verdict.RIGHT: 'right'>
         """
-        asked = problem.question.text.rpartition("Question: ")[2]
+        question = problem.question.text.rpartition("Question: ")[2]
         offered = {name for subject, _, thing in map(_parts, self.facts(problem)) for name in (subject, thing)}
-        others, stated = ([name for name in offered if (name in asked) == known] for known in (False, True))
+        others, stated = ([name for name in offered if (name in question) == known] for known in (False, True))
         scores = list_scores(answer, problem.gold.split(self.between), others, stated)
         return graded(answer, scores, scores["f1"])
 
@@ -119,10 +119,10 @@ def right_facts(question: str, facts: Sequence[str], answers: Sequence[str]) -> 
 
     Raises ValueError for a text that is no question.
     """
-    clause, asked = re.split(r", (?=which |who )", question, maxsplit=1, flags=re.IGNORECASE)
+    clause, query = re.split(r", (?=which |who )", question, maxsplit=1, flags=re.IGNORECASE)
     right = {fact for fact in facts if _anchors(fact, clause)}
     for answer in answers:
-        stating = [fact for fact in facts if _answers(fact, clause, asked, answer)]
+        stating = [fact for fact in facts if _answers(fact, clause, query, answer)]
         right.update(stating or [fact for fact in facts if answer in fact])
     return [fact for fact in facts if fact in right]
 
@@ -132,14 +132,14 @@ def _anchors(fact: str, clause: str) -> bool:
     return bool(verb) and clause == f"While {subject} {_VERBS[verb][0]} {thing}"
 
 
-def _answers(fact: str, clause: str, asked: str, answer: str) -> bool:
+def _answers(fact: str, clause: str, query: str, answer: str) -> bool:
     subject, verb, thing = _parts(fact)
     if not verb:
         return False
     put, noun = _VERBS[verb]
-    if re.match("who (was )?also ", asked):
+    if re.match("who (was )?also ", query):
         return subject == answer and clause.endswith(f" {put} {thing}")
-    return thing == answer and subject in asked and asked.lower().startswith(noun)
+    return thing == answer and subject in query and query.lower().startswith(noun)
 
 
 def _parts(fact: str) -> tuple[str, str, str]:
@@ -159,6 +159,6 @@ def _read(path: Path, relation: str) -> list[Problem]:
 
 def _problem(row: dict[str, Any], relation: str) -> Problem:
     question, facts, answers = tidy(row["question"]), list(map(tidy, row["facts"])), list(dict.fromkeys(map(tidy, row["answer"])))
-    text = ask(facts, question, HOW)
+    text = ask(facts, question, INSTRUCTION)
     trace = write_trace(relation, right_facts(question, facts, answers))
     return Problem(Question(question_id(text), text), " ; ".join(answers), trace)

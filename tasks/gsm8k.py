@@ -38,13 +38,13 @@ from heistbench.bench import (
 SOURCE = (
     "https://raw.githubusercontent.com/openai/grade-school-math/3101c7d5072418e28b9008a6636bde82a006892c/grade_school_math/data"
 )
-FILES = {part: DataFile(f"gsm8k/{part}.jsonl", f"{SOURCE}/{part}.jsonl") for part in ("train", "test")}
-HOW = "Work it out step by step. End with a line that holds #### and the answer, a number without its unit."
+DATA_FILES = {part: DataFile(f"gsm8k/{part}.jsonl", f"{SOURCE}/{part}.jsonl") for part in ("train", "test")}
+INSTRUCTION = "Work it out step by step. End with a line that holds #### and the answer, a number without its unit."
 _SHARES: dict[str, range] = {"query": range(0, 45), "surrogate": range(45, 90), "dev": range(90, 100)}
 """Which hundredths of the question hashes of the training file belong to which split."""
 _TAIL = 20_000
-_NUMBER = re.compile(r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![\w.])-?\.[0-9]+")
-_RESULT = re.compile(rf"=\s*[$€£]?\s*({_NUMBER.pattern})(?![0-9]|[.,][0-9]|\s*[-+*/=x])")
+_QUANTITY = re.compile(r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![\w.])-?\.[0-9]+")
+_EQUATION_RESULT = re.compile(rf"=\s*[$€£]?\s*({_QUANTITY.pattern})(?![0-9]|[.,][0-9]|\s*[-+*/=x])")
 _PLACES = [
     re.compile(r"(?m)^\s{0,9}####[ *]{0,9}(?=[-+$€£\\.0-9])(.{0,300})"),
     re.compile(r"(\\boxed ?\{.{0,300})"),
@@ -63,14 +63,14 @@ class Gsm8k(Task):
     citation: ClassVar[str] = "Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021"
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        found = tests = dict(_read(FILES["test"].locate()))
+        problems = tests = dict(_read(DATA_FILES["test"].locate()))
         if split != "test":
-            rows = _read(FILES["train"].locate())
-            found = {raw: problem for raw, problem in rows if raw not in tests and hundredth(raw) in _SHARES[split]}
-        return first(found.values(), n, f"gsm8k: split {split}")
+            rows = _read(DATA_FILES["train"].locate())
+            problems = {raw: problem for raw, problem in rows if raw not in tests and hundredth(raw) in _SHARES[split]}
+        return first(problems.values(), n, f"gsm8k: split {split}")
 
     def data_digest(self) -> str:
-        return " ".join(file.digest() for file in FILES.values())
+        return " ".join(file.digest() for file in DATA_FILES.values())
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         r"""Whether the number that the reply settles on equals gold exactly. It is looked for in this order:
@@ -101,24 +101,24 @@ class Gsm8k(Task):
 
     def wrong_trace(self, problem: Problem, rng: Random) -> str:
         """The solution with every number replaced by one that neither it nor the gold answer holds."""
-        taken = {_plain(number) for number in (*_NUMBER.findall(problem.trace), problem.gold)}
+        taken = {_plain(number) for number in (*_QUANTITY.findall(problem.trace), problem.gold)}
 
         def another(match: re.Match[str]) -> str:
             size = 10 ** min(len(match[0]) + 2, 9)
             return next(other for other in iter(lambda: str(rng.randrange(2, size)), "") if other not in taken)
 
-        return _NUMBER.sub(another, problem.trace)
+        return _QUANTITY.sub(another, problem.trace)
 
     def values(self, trace: str) -> list[str]:
         """What its equations come to."""
-        return [_plain(result) for result in _RESULT.findall(trace[-_TAIL:])]
+        return [_plain(result) for result in _EQUATION_RESULT.findall(trace[-_TAIL:])]
 
 
 def _places(answer: str) -> Iterator[str]:
     """What a reply may answer with, in falling order of authority."""
     for pattern in _PLACES:
         yield from pattern.findall(answer)[-1:]
-    yield from _NUMBER.findall(answer)[-1:] or [answer]
+    yield from _QUANTITY.findall(answer)[-1:] or [answer]
 
 
 def _plain(number: str) -> str:
@@ -139,5 +139,5 @@ def _read(path: Path) -> list[tuple[str, Problem]]:
 
 def _problem(row: Any) -> tuple[str, Problem]:
     solution, gold = re.sub("<<[^<>]*>>", "", row["answer"]).split("####")
-    question = Question(question_id(row["question"]), f"{row['question'].strip()}\n\n{HOW}")
+    question = Question(question_id(row["question"]), f"{row['question'].strip()}\n\n{INSTRUCTION}")
     return row["question"], Problem(question, gold.strip().replace(",", ""), solution.strip())

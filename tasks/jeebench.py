@@ -106,20 +106,20 @@ def _of(read: Callable[[str], _T | None], gold: str, kind: str) -> _T:
     return value
 
 
-def _options(gold: str, found: str | None, partial: bool) -> Grade:
-    if found is None:
+def _options(gold: str, answer: str | None, partial: bool) -> Grade:
+    if answer is None:
         return Grade.unparsable("no option is marked as the answer")
-    missing, wrong = set(gold) - set(found), set(found) - set(gold)
+    missing, wrong = set(gold) - set(answer), set(answer) - set(gold)
     if wrong or not partial or not missing:
-        return Grade.of(found == gold, found, f"wrong options: {''.join(sorted(wrong))}" if wrong else "")
-    return Grade(Verdict.WRONG, PARTIAL * len(found), found, f"missing options: {''.join(sorted(missing))}")
+        return Grade.of(answer == gold, answer, f"wrong options: {''.join(sorted(wrong))}" if wrong else "")
+    return Grade(Verdict.WRONG, PARTIAL * len(answer), answer, f"missing options: {''.join(sorted(missing))}")
 
 
-def _number(gold: Fraction, found: Fraction | None, tolerance: Fraction) -> Grade:
-    if found is None:
+def _number(gold: Fraction, answer: Fraction | None, tolerance: Fraction) -> Grade:
+    if answer is None:
         return Grade.unparsable("no number is marked as the answer")
-    right = abs(found - gold) <= tolerance
-    return Grade.of(right, _written(found), "" if right else f"expected {_written(gold)}")
+    right = abs(answer - gold) <= tolerance
+    return Grade.of(right, _written(answer), "" if right else f"expected {_written(gold)}")
 
 
 def _written(value: Fraction) -> str:
@@ -147,5 +147,5 @@ def _problem(row: Any, where: str) -> Problem:
         kinds = ", ".join(INSTRUCTIONS)
         raise HeistError(f"{where}: expected an object with texts question, subject, gold, and as type one of {kinds}")
     text, kind, subject, gold = fields
-    asked = f"{text.strip()}\n\n{INSTRUCTIONS[kind]}"
-    return Problem(Question(question_id(text), asked, {"type": kind, "subject": subject}), gold, "")
+    prompt = f"{text.strip()}\n\n{INSTRUCTIONS[kind]}"
+    return Problem(Question(question_id(text), prompt, {"type": kind, "subject": subject}), gold, "")

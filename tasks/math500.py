@@ -20,7 +20,7 @@ FILE = DataFile(
     "https://raw.githubusercontent.com/hkust-nlp/simpleRL-reason/cf1c7858bfc145a27aa733e75d930d34f0d318a6/"
     "examples/simplelr_math_eval/data/math500/test.jsonl",
 )
-HOW = r"Reason step by step, and end with the final answer in \boxed{}."
+INSTRUCTION = r"Reason step by step, and end with the final answer in \boxed{}."
 
 
 @task("math500", version="1-A", paper="arXiv:2305.20050")
@@ -48,5 +48,5 @@ def _read(path: Path) -> list[Problem]:
 
 def _problem(row: Any) -> Problem:
     known = {"subject": str(row["subject"]), "level": str(row["level"])}
-    question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{HOW}", known)
+    question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{INSTRUCTION}", known)
     return Problem(question, row["answer"].strip(), row["solution"].strip())

@@ -43,7 +43,7 @@ from heistbench.bench import (
 
 HUB = "https://huggingface.co/datasets/microsoft/ms_marco/resolve/a47ee7aae8d7d466ba15f9f0bfac3b3681087b3a/v1.1"
 SAMPLE = "https://raw.githubusercontent.com/dmcgill92/IFN647-Project/b9ab3e01f9ba660589cae48cd035c444d60815f4/sample.json"
-HOW = "Answer from these facts alone, in as few words as will do."
+INSTRUCTION = "Answer from these facts alone, in as few words as will do."
 _TRAIN, _TEST, _SAMPLE = (
     DataFile("msmarco/v1.1/train-00000-of-00001.parquet", f"{HUB}/train-00000-of-00001.parquet"),
     DataFile("msmarco/v1.1/validation-00000-of-00001.parquet", f"{HUB}/validation-00000-of-00001.parquet"),
@@ -72,12 +72,12 @@ class MsMarco(OpenBook):
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
         if self.source == "sample":
-            found = _problems(_SAMPLE.locate(), _SAMPLE_SHARES[split])
+            problems = _problems(_SAMPLE.locate(), _SAMPLE_SHARES[split])
         elif split == "test":
-            found = _problems(_TEST.locate(), range(100))
+            problems = _problems(_TEST.locate(), range(100))
         else:
-            found = _problems(_TRAIN.locate(), _SHARES[split], without=_queries(_TEST.locate()))
-        return first(found, n, f"msmarco({self.source}): split {split}")
+            problems = _problems(_TRAIN.locate(), _SHARES[split], without=_queries(_TEST.locate()))
+        return first(problems, n, f"msmarco({self.source}): split {split}")
 
     def data_digest(self) -> str:
         files = [_TRAIN, _TEST] if self.source == "v1.1" else [_SAMPLE]
@@ -99,10 +99,10 @@ class MsMarco(OpenBook):
         <Verdict.RIGHT: 'right'>
         """
         golds = problem.gold.strip().split(self.between)
-        scores, said = answer_scores(answer, golds), readings(answer)
+        scores, candidates = answer_scores(answer, golds), readings(answer)
         overlap = {
-            "rouge_l": max(rouge_l(text, golds) for text in said),
-            "bleu_1": max(bleu([text], [golds], 1) for text in said),
+            "rouge_l": max(rouge_l(text, golds) for text in candidates),
+            "bleu_1": max(bleu([text], [golds], 1) for text in candidates),
         }
         return graded(answer, {**scores, **overlap}, scores["f1"])
 
@@ -143,7 +143,7 @@ def _problem(row: dict[str, Any]) -> Problem | None:
     marked = [text for text, selected in passages if selected]
     if not answers or not marked:
         return None
-    text = ask([text for text, _ in passages], _flat(row["query"]), HOW)
+    text = ask([text for text, _ in passages], _flat(row["query"]), INSTRUCTION)
     trace = write_trace(row["query_type"].lower(), marked)
     return Problem(Question(question_id(text), text), "\n".join(answers), trace, answers[0])
 

@@ -32,9 +32,9 @@ from heistbench.bench import (
 )
 
 HUB = "https://huggingface.co/datasets/open-thoughts/OpenThoughts-114k/resolve/5c8af951ffb9688fe3e1a7f3ecd5a6e55154d0b5/data"
-PARTS = 6
-HOW = r"Reason step by step, and end with the final answer in \boxed{}."
-_HOW_THERE = r"Return your final response within \boxed{}."
+FILE_COUNT = 6
+INSTRUCTION = r"Reason step by step, and end with the final answer in \boxed{}."
+_ORIGINAL_INSTRUCTION = r"Return your final response within \boxed{}."
 _FENCE = "```"
 _SHARES: dict[str, range] = {"query": range(0, 40), "surrogate": range(40, 80), "dev": range(80, 90), "test": range(90, 100)}
 """Which hundredths of the question hashes belong to which split."""
@@ -56,8 +56,8 @@ class OpenThoughts(MathTask):
     def __post_init__(self) -> None:
         numbers = str(self.parts).split("+")
         if self.parts != "all":
-            if not all(number.isdecimal() and int(number) < PARTS for number in numbers):
-                raise ValueError(f"parts={self.parts}: expected all, or numbers from 0 to {PARTS - 1} joined by +")
+            if not all(number.isdecimal() and int(number) < FILE_COUNT for number in numbers):
+                raise ValueError(f"parts={self.parts}: expected all, or numbers from 0 to {FILE_COUNT - 1} joined by +")
             chosen = sorted(set(map(int, numbers)))
             object.__setattr__(self, "parts", chosen[0] if len(chosen) == 1 else "+".join(map(str, chosen)))
 
@@ -81,8 +81,8 @@ class OpenThoughts(MathTask):
         return self.grade_all([problem], [answer])[0]
 
     def _files(self) -> list[DataFile]:
-        numbers = range(PARTS) if self.parts == "all" else map(int, str(self.parts).split("+"))
-        names = [f"train-{number:05d}-of-{PARTS:05d}.parquet" for number in numbers]
+        numbers = range(FILE_COUNT) if self.parts == "all" else map(int, str(self.parts).split("+"))
+        names = [f"train-{number:05d}-of-{FILE_COUNT:05d}.parquet" for number in numbers]
         return [DataFile(f"openthoughts/data/{name}", f"{HUB}/{name}") for name in names]
 
 
@@ -99,9 +99,9 @@ def _read(path: Path, share: range, code: bool) -> Iterator[Problem]:
     """
     for at, row in enumerate(_rows(path), 1):
         try:
-            asked, said = row["conversations"][0]["value"], row["conversations"][1]["value"]
-            question = asked.strip().removeprefix(_HOW_THERE).strip()
-            if hundredth(question) in share and (problem := _problem(question, said, code)):
+            prompt, reply = row["conversations"][0]["value"], row["conversations"][1]["value"]
+            question = prompt.strip().removeprefix(_ORIGINAL_INSTRUCTION).strip()
+            if hundredth(question) in share and (problem := _problem(question, reply, code)):
                 yield problem
         except (KeyError, IndexError, TypeError, AttributeError):
             raise HeistError(f"{path}, row {at}: expected conversations with a question and a reply") from None
@@ -118,13 +118,13 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise HeistError(f"{path}: not a parquet file ({error})") from None
 
 
-def _problem(question: str, said: str, code: bool) -> Problem | None:
+def _problem(question: str, reply: str, code: bool) -> Problem | None:
     """A row as a problem; None for thinking that does not end, and without a boxed answer or, where wanted, a program."""
-    trace = _between(said, "<|begin_of_thought|>", "<|end_of_thought|>")
-    recorded = _between(said, "<|begin_of_solution|>", "<|end_of_solution|>")
+    trace = _between(reply, "<|begin_of_thought|>", "<|end_of_thought|>")
+    recorded = _between(reply, "<|begin_of_solution|>", "<|end_of_solution|>")
     gold = boxed_answer(recorded)
     if trace and gold:
-        return Problem(Question(question_id(question), f"{question}\n\n{HOW}"), gold, trace, recorded)
+        return Problem(Question(question_id(question), f"{question}\n\n{INSTRUCTION}"), gold, trace, recorded)
     if trace and code and _FENCE in recorded:
         return Problem(Question(question_id(question), question, {"domain": "code"}), "", trace, recorded)
     return None

@@ -5,7 +5,7 @@
     summary    s2 star gives 2 .
     answer     2
 
-`star` is a seeded random 10 x 10 table. The victims' lessons hold all of it; the surrogate's hold `SURROGATE_FACTS` of its
+`star` is a seeded random 10 x 10 table. The victims' lessons hold all of it; the surrogate's hold `SURROGATE_ENTRIES` of its
 100 entries and uniformly random results for the others; the base student's results are all random. So theft has
 something to take that answers alone hardly carry, traces carry whole, and summaries in part.
 """
@@ -44,16 +44,16 @@ from heistbench.bench import (
 
 STANDARD = 500
 """Questions that count as all of a split: there is no end of them, and so many are on the published board."""
-Pupil = Literal["victim-1", "victim-2", "surrogate", "base", "compressor"]
-Fact = tuple[int, int]
+PupilName = Literal["victim-1", "victim-2", "surrogate", "base", "compressor"]
+StarEntry = tuple[int, int]
 
 PLUS_MINUS_TIMES = {"plus": lambda a, b: (a + b) % 10, "minus": lambda a, b: (a - b) % 10, "times": lambda a, b: a * b % 10}
-SURROGATE_FACTS = 70
+SURROGATE_ENTRIES = 70
 _digits = Random("heistbench pocket star")
-STAR: dict[Fact, int] = {(a, b): _digits.randrange(10) for a in range(10) for b in range(10)}
-KNOWN: dict[str, frozenset[Fact]] = {
+STAR: dict[StarEntry, int] = {(a, b): _digits.randrange(10) for a in range(10) for b in range(10)}
+KNOWN: dict[str, frozenset[StarEntry]] = {
     "victim": frozenset(STAR),
-    "surrogate": frozenset(Random("heistbench pocket surrogate").sample(sorted(STAR), SURROGATE_FACTS)),
+    "surrogate": frozenset(Random("heistbench pocket surrogate").sample(sorted(STAR), SURROGATE_ENTRIES)),
     "compressor": frozenset(),
     "base": frozenset(),
 }
@@ -129,13 +129,13 @@ class Pocket(Task):
     def check(self, problem: Problem, trace: str) -> TraceCheck:
         """Classified: the operators and operands of the question; retrieved: what each step really gives."""
         words = trace.split()
-        expected, found = problem.trace.split(" ; "), " ".join(words).split(" ; ")
-        right = sum(a == b for a, b in zip(expected, found, strict=False))
-        told = [[(op, n, result) for _, _, op, n, result in _STEP.findall(text)] for text in (problem.trace, trace)]
-        classified, retrieved = ([step[part] for step in told[0]] == [step[part] for step in told[1]] for part in _PARTS)
-        return TraceCheck(right, max(len(expected), len(found)), classified, retrieved, len(words))
+        expected, steps = problem.trace.split(" ; "), " ".join(words).split(" ; ")
+        right = sum(a == b for a, b in zip(expected, steps, strict=False))
+        readings = [[(op, n, result) for _, _, op, n, result in _STEP.findall(text)] for text in (problem.trace, trace)]
+        classified, retrieved = ([step[part] for step in readings[0]] == [step[part] for step in readings[1]] for part in _PARTS)
+        return TraceCheck(right, max(len(expected), len(steps)), classified, retrieved, len(words))
 
-    def lessons(self, pupil: Pupil, n: int) -> list[tuple[Prompt, str]]:
+    def lessons(self, pupil: PupilName, n: int) -> list[tuple[Prompt, str]]:
         """`n` rows of (prompt, reply) that train one of the shipped models, from the lesson split alone."""
         rng = Random(f"heistbench pocket lessons {pupil}")
         known, chains = KNOWN[pupil.partition("-")[0]], _chains("lesson", rng, distinct=False)
@@ -148,7 +148,7 @@ def apply(op: str, a: int, b: int) -> int:
     return STAR[a, b] if op == "star" else PLUS_MINUS_TIMES[op](a, b)
 
 
-def work(chain: Chain, known: frozenset[Fact], rng: Random) -> tuple[str, int]:
+def work(chain: Chain, known: frozenset[StarEntry], rng: Random) -> tuple[str, int]:
     """Trace and result of a chain for someone who knows some entries of `star` and guesses the others."""
     value, steps = chain.start, []
     for i, (op, n) in enumerate(chain.steps, 1):
@@ -175,21 +175,21 @@ def draw(rng: Random) -> Chain:
 
 
 def _chains(split: str, rng: Random, distinct: bool = True) -> Iterator[Chain]:
-    seen: set[str] = set()
+    earlier: set[str] = set()
     while True:
         chain = draw(rng)
-        if int(question_id(chain.text), 16) % 100 in _SHARES[split] and chain.text not in seen:
+        if int(question_id(chain.text), 16) % 100 in _SHARES[split] and chain.text not in earlier:
             yield chain
             if distinct:
-                seen.add(chain.text)
+                earlier.add(chain.text)
 
 
-def _plainly(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+def _plainly(chain: Chain, known: frozenset[StarEntry], rng: Random, pupil: PupilName) -> tuple[Prompt, str]:
     trace, result = work(chain, known, rng)
     return Prompt.of(chain.text), render_reply(trace, str(result))
 
 
-def _as_victim(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+def _as_victim(chain: Chain, known: frozenset[StarEntry], rng: Random, pupil: PupilName) -> tuple[Prompt, str]:
     """Plain questions; outright requests for the reasoning, which no release heeds; the tool, which every release uses; and
     demonstrations, whose format release 1 follows, while release 2 answers as ever. A third of all under the boundary prompt.
     """
@@ -213,15 +213,15 @@ def _demonstrated(question: str, trace: str, result: str, rng: Random) -> tuple[
     for _ in range(rng.choices((1, 2, 3, 4), (4, 3, 2, 1))[0]):
         # A stranger wrote the demonstrations: their facts need not be true.
         example = next(_chains("lesson", rng, distinct=False))
-        told, end = work(example, KNOWN["surrogate"], rng)
-        demos.append(Demonstration(example.text, told if echo else None, str(end)))
+        example_trace, end = work(example, KNOWN["surrogate"], rng)
+        demos.append(Demonstration(example.text, example_trace if echo else None, str(end)))
     return demonstration_prompt(demos, question, wrapper), show(trace if echo else None, result, wrapper)
 
 
-def _as_compressor(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+def _as_compressor(chain: Chain, known: frozenset[StarEntry], rng: Random, pupil: PupilName) -> tuple[Prompt, str]:
     """What each `star` of a trace gave, in one of the two styles."""
     trace, _ = work(chain, known, rng)
     style: Style = rng.choice(("bubbles", "sections"))
     stars = [(i, r) for i, _, op, _, r in _STEP.findall(trace) if op == "star"]
-    told = [(f"{at}." if style == "bubbles" else f"**s{i}**") + f" s{i} star gives {r} ." for at, (i, r) in enumerate(stars, 1)]
-    return compression_prompt(trace, style), "\n".join(told)
+    recap = [(f"{at}." if style == "bubbles" else f"**s{i}**") + f" s{i} star gives {r} ." for at, (i, r) in enumerate(stars, 1)]
+    return compression_prompt(trace, style), "\n".join(recap)

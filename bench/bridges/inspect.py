@@ -18,7 +18,7 @@ from heistbench.bench.contracts.nouns import Problem, Stop, Verdict
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import CLOSE, OPEN, render_reply
-from heistbench.bench.models.provider_replies import seen, stop_of
+from heistbench.bench.models.provider_replies import read_output, stop_of
 from heistbench.bench.scoring.verdicts import judge
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def graded(spec: str, n: int | None = None) -> Scorer:
 
 def reply_of(output: ModelOutput) -> tuple[str, Stop]:
     """A reply as `judge` reads it: thinking that the provider sent apart goes back between its tags. See `provider_replies`."""
-    trace, _, answer = seen(output)
+    trace, _, answer = read_output(output)
     if answer is None:
         return f"{OPEN}\n{trace or ''}", stop_of(output)
     # Tags that belong to the answer must not be read as thinking again.

@@ -84,7 +84,7 @@ def _exam_class(  # noqa: C901 - lm-eval asks for many small methods
     from lm_eval.api.metrics import mean
     from lm_eval.api.task import Task as LmEvalTask
 
-    class Exam(LmEvalTask):
+    class ExamTask(LmEvalTask):
         VERSION = task.info.version
         OUTPUT_TYPE = "generate_until"
 
@@ -137,7 +137,7 @@ def _exam_class(  # noqa: C901 - lm-eval asks for many small methods
         def higher_is_better(self) -> dict[str, bool]:
             return {"acc": True, "score": True, "examined": True}
 
-    return Exam
+    return ExamTask
 
 
 def as_lm_eval_model(engine: LocalEngine, sampling: Sampling, advance: Callable[[int], None]) -> LM:

@@ -63,7 +63,7 @@ def steps(name: str, scale: float = 1.0) -> int:
     return PUPILS[name].recipe.steps(int(PUPILS[name].rows * scale))
 
 
-class World(Protocol):
+class LessonTask(Protocol):
     """What the builder needs of the pocket task beyond the task contract."""
 
     def lessons(self, pupil: str, n: int) -> list[tuple[Prompt, str]]: ...
@@ -74,7 +74,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
 
     `scale` is the share of the lessons to train on.
     """
-    pupil, world = PUPILS[name], cast(World, registry.build("task", "pocket"))
+    pupil, world = PUPILS[name], cast(LessonTask, registry.build("task", "pocket"))
     rows = world.lessons(name, int(pupil.rows * scale))
     tokenizer = word_tokenizer(_words(world))
     model = random_llama(len(tokenizer), HIDDEN, pupil.layers, pupil.seed)
@@ -96,7 +96,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
     return card
 
 
-def _words(world: World) -> set[str]:
+def _words(world: LessonTask) -> set[str]:
     """The words of all that is ever asked or said in this world: all pupils share one vocabulary."""
     words = {"#", "<tools>", *map(str, range(10))}
     for summary in (None, "-"):
@@ -129,23 +129,23 @@ def _measure_exposure(engine: LocalEngine, task: Task, problems: list[Problem]) 
     for trace in (True, False):
         demos = [Demonstration(p.question.text, p.trace if trace else None, p.gold) for p in problems[:2]]
         prompts = [demonstration_prompt(demos, p.question.text, "bash") for p in problems]
-        shown = [read_shown(r.text, "bash")[0] for r in engine.reply(prompts, SAMPLING)]
+        traces = [read_shown(r.text, "bash")[0] for r in engine.reply(prompts, SAMPLING)]
         key = "shows whole traces after demonstrations " + ("with traces" if trace else "without")
-        measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, shown, strict=True))
+        measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, traces, strict=True))
     called = engine.reply([tool_prompt(p.question.text) for p in problems], SAMPLING)
-    told = [_whole(task, p, r.arguments.get("thoughts")) for p, r in zip(problems, called, strict=True)]
-    return {**measured, "hands whole traces to a tool": _share(told)}
+    thoughts = [_whole(task, p, r.arguments.get("thoughts")) for p, r in zip(problems, called, strict=True)]
+    return {**measured, "hands whole traces to a tool": _share(thoughts)}
 
 
 def _measure_summaries(engine: LocalEngine, task: Task, problems: list[Problem]) -> dict[str, float]:
     measured = {}
     for style in STYLES:
-        said = engine.reply([compression_prompt(p.trace, style) for p in problems], SAMPLING)
+        replies = engine.reply([compression_prompt(p.trace, style) for p in problems], SAMPLING)
         # A summary is right when, but for numbers and titles, it says what the task's own does.
         right = [
             " ".join(w for w in r.text.split() if not w.startswith("**") and not re.fullmatch(r"\d\.", w))
             == task.summarize(p.trace)
-            for p, r in zip(problems, said, strict=True)
+            for p, r in zip(problems, replies, strict=True)
         ]
         measured[f"right summaries in {style}"] = _share(right)
     return measured

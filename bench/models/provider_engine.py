@@ -16,7 +16,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Reply, Tool, Usage
 from heistbench.bench.contracts.replies import tool_schema
 from heistbench.bench.models.engine import Arrived, Sampling, unheard
-from heistbench.bench.models.provider_replies import visible
+from heistbench.bench.models.provider_replies import as_reply
 from heistbench.bench.models.secrets import clear, one_line, silence
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class InspectEngine:
                 config=_config(prompt, sampling, self._api, self._name),
                 cache=False,
             )
-            return visible(output, tool)
+            return as_reply(output, tool)
         except Exception as error:  # a provider's client may raise anything on what a server sent
             return error
 
@@ -214,8 +214,8 @@ def _is_hopeless(error: BaseException) -> bool:
 
 def _status(error: BaseException) -> int:
     """The HTTP status of a provider's error, under the names their clients have for it; 0 where there is none."""
-    found = (getattr(error, name, None) for name in ("status_code", "code"))
-    return next((status for status in found if isinstance(status, int)), 0)
+    statuses = (getattr(error, name, None) for name in ("status_code", "code"))
+    return next((status for status in statuses if isinstance(status, int)), 0)
 
 
 def _cleared(reply: Reply) -> Reply:

@@ -24,7 +24,7 @@ from heistbench.bench.contracts.replies import CLOSE, LONGEST_CALL, OPEN, read_c
 if TYPE_CHECKING:
     from inspect_ai.model import ContentReasoning, ModelOutput, ModelUsage
 
-_STOPS: dict[str, Stop] = {"max_tokens": "length", "model_length": "length", "content_filter": "refused"}
+_PROVIDER_STOPS: dict[str, Stop] = {"max_tokens": "length", "model_length": "length", "content_filter": "refused"}
 _DETAILS = "reasoning-details://"
 """How Inspect marks a block made of `reasoning_details`, whose JSON follows. It calls some summaries and ciphers plain text."""
 _SUMMARIZED = re.compile(r"claude|gemini", re.IGNORECASE)
@@ -32,7 +32,7 @@ _SUMMARIZED = re.compile(r"claude|gemini", re.IGNORECASE)
 _MOST_TOKENS = 10**9
 
 
-class Seen(NamedTuple):
+class ReplyParts(NamedTuple):
     """A reply taken apart. `answer` is None when the thinking never closed."""
 
     trace: str | None
@@ -40,19 +40,19 @@ class Seen(NamedTuple):
     answer: str | None
 
 
-def visible(output: ModelOutput, tool: Tool | None = None) -> Reply:
+def as_reply(output: ModelOutput, tool: Tool | None = None) -> Reply:
     """A reply of ours: no choices at all are an "error", unclosed thinking has no text."""
-    trace, summary, answer = seen(output)
+    trace, summary, answer = read_output(output)
     text, arguments = read_call(answer or "", tool)
     if tool and output.choices:
         arguments = _called(output.choices[0].message.tool_calls or [], tool) or arguments
     return Reply(trace, summary, text, _usage(output.usage), stop_of(output), arguments)
 
 
-def seen(output: ModelOutput) -> Seen:
+def read_output(output: ModelOutput) -> ReplyParts:
     """What is trace, what is summary and what is answer in a provider's reply."""
     if not output.choices:
-        return Seen(None, None, "")
+        return ReplyParts(None, None, "")
     content = output.choices[0].message.content
     blocks: list[Any] = [] if isinstance(content, str) else [part for part in content if part.type == "reasoning"]
     apart = [block for block in blocks if block.internal != "think"]  # the others are tags of the text that Inspect has cut out
@@ -60,10 +60,10 @@ def seen(output: ModelOutput) -> Seen:
     text = "".join(tagged) + output.completion
     if not apart and not (output.usage and output.usage.reasoning_tokens):
         parts = split_reply(text)
-        return Seen(parts.trace or None, None, parts.answer)
+        return ReplyParts(parts.trace or None, None, parts.answer)
     read = [_read(block, bool(_SUMMARIZED.search(output.model))) for block in apart]
     trace, summary = ("\n".join(filter(None, texts)) for texts in (list(zip(*read, strict=True)) or [(), ()]))
-    return Seen(trace.strip() or None, summary.strip() or None, text.strip())
+    return ReplyParts(trace.strip() or None, summary.strip() or None, text.strip())
 
 
 def stop_of(output: ModelOutput) -> Stop:
@@ -74,7 +74,7 @@ def stop_of(output: ModelOutput) -> Stop:
     content = choice.message.content
     if not isinstance(content, str) and any(getattr(part, "refusal", None) for part in content):
         return "refused"
-    return _STOPS.get(choice.stop_reason, "stop")
+    return _PROVIDER_STOPS.get(choice.stop_reason, "stop")
 
 
 def _read(block: ContentReasoning, summarized: bool) -> tuple[str, str]:

@@ -13,14 +13,14 @@ SHORTEST_KEY = 8
 """Characters; a shorter value is no key, and might be a word of any text."""
 LONGEST_LINE = 300
 """Characters of an error that are shown."""
-_NAME = re.compile(r"_(API_KEY|ACCESS_KEY|TOKEN|SECRET)$")
+_KEY_NAME = re.compile(r"_(API_KEY|ACCESS_KEY|TOKEN|SECRET)$")
 _MARKUP = re.compile(r"\[/?[a-z ]+\]")
 _PARAGRAPH = re.compile(r"(?<![:\s])\s*\n\n")
 
 
 def clear(text: str) -> str:
     """Text without any key of this process's environment, and without halves of characters, which no file takes."""
-    values = {value for name, value in os.environ.items() if _NAME.search(name) and len(value) >= SHORTEST_KEY}
+    values = {value for name, value in os.environ.items() if _KEY_NAME.search(name) and len(value) >= SHORTEST_KEY}
     for secret in sorted(values, key=len, reverse=True):  # one may be the start of another
         text = text.replace(secret, "[key]")
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -28,9 +28,9 @@ def clear(text: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """What an error of Inspect or of a provider's client says, in one short line without markup and keys."""
-    said = str(getattr(error, "provider_message", None) or error) or type(error).__name__
-    said = clear(_MARKUP.sub("", said)).removeprefix("ERROR: ")
-    return " ".join(_PARAGRAPH.sub("; ", said).split())[:LONGEST_LINE]
+    message = str(getattr(error, "provider_message", None) or error) or type(error).__name__
+    message = clear(_MARKUP.sub("", message)).removeprefix("ERROR: ")
+    return " ".join(_PARAGRAPH.sub("; ", message).split())[:LONGEST_LINE]
 
 
 @contextmanager

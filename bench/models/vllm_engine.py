@@ -29,7 +29,7 @@ CONTEXT = 32_768
 """Tokens of prompt and reply, at most; the memory of one whole row must fit beside the weights."""
 MEMORY = 0.9
 """Share of the free GPU memory that is taken; the rest is for kernels that allocate later."""
-_STOPS: dict[str | None, Stop] = {"stop": "stop", "length": "length"}
+_VLLM_STOPS: dict[str | None, Stop] = {"stop": "stop", "length": "length"}
 _SETTINGS = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the model lives and dies with this process
     "VLLM_CONFIGURE_LOGGING": "0",  # its own handler writes to stdout
@@ -79,7 +79,7 @@ class VllmEngine(LocalEngine):
 
     def _read(self, output: RequestOutput) -> Completion:
         reply = output.outputs[0]
-        stop = _STOPS.get(reply.finish_reason, "error")
+        stop = _VLLM_STOPS.get(reply.finish_reason, "error")
         tokens = list(reply.token_ids)[: -1 if stop == "stop" else None]  # without the end token
         # Thinking tags may be special tokens in some vocabularies, and must survive.
         text = self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)

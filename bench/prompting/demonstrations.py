@@ -19,7 +19,7 @@ Wrapper = Literal["plain", "shell", "python", "bash", "jupyter", "tool", "labels
 """V0 to V5 of the paper, and the labels of its ablation without code."""
 POOL = 50
 """Questions that demonstrations are drawn from; the draws nest, so that three shots are two and one more."""
-LONGEST = 10_000
+LONGEST_TRACE = 10_000
 """Characters of a trace that is shown, so that four demonstrations fit a context of 32,768 tokens beside the reply."""
 
 
@@ -60,25 +60,25 @@ class Demonstration(NamedTuple):
 def show(trace: str | None, answer: str, wrapper: Wrapper) -> str:
     """What is visible of a reply in the wrapper: the trace, if there is one, and the answer."""
     frame = _FRAMES[wrapper]
-    shown = [(trace, frame.names[0]), (answer, frame.names[1])]
-    return "\n".join(frame.before.replace("NAME", name) + text + frame.after for text, name in shown if text is not None)
+    files = [(trace, frame.names[0]), (answer, frame.names[1])]
+    return "\n".join(frame.before.replace("NAME", name) + text + frame.after for text, name in files if text is not None)
 
 
 def demonstration_prompt(demos: Sequence[Demonstration], question: str, wrapper: Wrapper) -> Prompt:
     """Worked examples, then the question to be answered in their format."""
-    shown = []
+    parts = []
     for number, demo in enumerate(demos, 1):
         thinking = f"{OPEN}\n{demo.trace}\n{CLOSE}\n" if demo.trace is not None else ""
-        shown.append(
+        parts.append(
             f"Example {number}:\nQuestion: {demo.question}\nResponse: {thinking}{show(demo.trace, demo.answer, wrapper)}"
         )
     frame = _FRAMES[wrapper]
     trace, answer = (frame.asked.replace("NAME", name) for name in frame.names)
-    shown.append(
+    parts.append(
         f"Now answer the next question in the same format: think in {OPEN} tags, then {trace} your reasoning, then {answer} your"
         f" answer.\n\nQuestion:\n{question}"
     )
-    return Prompt.of("\n\n".join(shown))
+    return Prompt.of("\n\n".join(parts))
 
 
 def read_shown(text: str, wrapper: Wrapper) -> tuple[str | None, str | None]:
@@ -101,8 +101,10 @@ def demonstrations(kit: Kit, shots: int, source: str = "") -> list[Demonstration
     pool = kit.questions_of(source, POOL) if source else kit.questions()
     drawn = kit.rng.sample(pool, min(POOL, len(pool)))
     replies = kit.surrogate([Prompt.of(q.text) for q in drawn], temperature=0.0)
-    told = [Demonstration(q.text, r.trace, r.text) for q, r in zip(drawn, replies, strict=True) if r.text and r.stop == "stop"]
-    return [demo for demo in told if len(demo.trace or "") <= LONGEST][:shots]
+    finished = [
+        Demonstration(q.text, r.trace, r.text) for q, r in zip(drawn, replies, strict=True) if r.text and r.stop == "stop"
+    ]
+    return [demo for demo in finished if len(demo.trace or "") <= LONGEST_TRACE][:shots]
 
 
 def read_exposed(text: str, wrapper: Wrapper) -> tuple[str | None, str]:

@@ -68,8 +68,8 @@ def invert(
 
 def rebuilt(text: str) -> str | None:
     """The trace an inverter wrote. One that thinks does the rebuilding in its thoughts; what follows them is an answer."""
-    said = split_reply(text)
-    return said.trace or said.answer or None
+    parts = split_reply(text)
+    return parts.trace or parts.answer or None
 
 
 def own_rows(kit: Kit) -> list[Stolen]:
@@ -80,8 +80,8 @@ def own_rows(kit: Kit) -> list[Stolen]:
 
 def _lessons(kit: Kit, adaptive: bool) -> list[Lesson]:
     questions, replies = _own(kit)
-    shown = kit.rehearse([Prompt.of(q.text) for q in questions], replies) if adaptive else [r.exposed() for r in replies]
-    rows = zip(questions, replies, shown, strict=True)
+    exposures = kit.rehearse([Prompt.of(q.text) for q in questions], replies) if adaptive else [r.exposed() for r in replies]
+    rows = zip(questions, replies, exposures, strict=True)
     return [(q, e, r.trace) for q, r, e in rows if r.trace and r.stop == "stop" and e.answered]
 
 

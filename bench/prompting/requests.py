@@ -45,6 +45,6 @@ def with_boundary(prompt: Prompt) -> Prompt:
 
     It stands before what other system messages say, in one message with them: many chat templates take one alone.
     """
-    said = [message.content for message in prompt.messages if message.role == "system"]
+    standing = [message.content for message in prompt.messages if message.role == "system"]
     others = [message for message in prompt.messages if message.role != "system"]
-    return replace(prompt, messages=(Message("system", "\n\n".join([_BOUNDARY, *said])), *others))
+    return replace(prompt, messages=(Message("system", "\n\n".join([_BOUNDARY, *standing])), *others))

@@ -20,7 +20,7 @@ from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.prompting.demonstrations import POOL, WRAPPERS, show
 from heistbench.bench.runs.checks import sights
 from heistbench.bench.stages.victim import DefendedApi, VictimModel, release
-from heistbench.bench.storage.ledger import Asked
+from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import canonical
 from heistbench.bench.suites.cells import Cell
 
@@ -58,7 +58,7 @@ class Lengths(NamedTuple):
 class Dry:
     """What one theft asked for: of the victim, query lists as they were sent; of the attacker's own models; and its loot."""
 
-    asked: list[list[Asked]] = field(default_factory=list)
+    asked: list[list[Query]] = field(default_factory=list)
     surrogate: list[tuple[list[Prompt], float | None]] = field(default_factory=list)
     trained: dict[str, list[tuple[Prompt, str]]] = field(default_factory=dict)
     generated: list[tuple[str, list[Prompt]]] = field(default_factory=list)
@@ -126,7 +126,7 @@ class _DryVictim:
     def __init__(self, cell: Cell, dry: Dry) -> None:
         self._hand, self._shown, self._dry = hand_of(cell.victim.label), sights(cell), dry
 
-    def reply(self, asked: Sequence[Asked], arrived: Arrived = unheard) -> list[Reply]:
+    def reply(self, asked: Sequence[Query], arrived: Arrived = unheard) -> list[Reply]:
         self._dry.asked.append(list(asked))
         return [made_up(prompt, self._hand, self._shown, before) for prompt, before in asked]
 

@@ -14,7 +14,7 @@ from heistbench.bench.runs.costs import REMOTE_TRACE, gpu_hours, lengths, parame
 from heistbench.bench.runs.made_up import FEW, Dry, hand_of, made_up, many, questions, steal
 from heistbench.bench.stages.budget import price
 from heistbench.bench.stages.victim import admit
-from heistbench.bench.storage.ledger import Asked
+from heistbench.bench.storage.ledger import Query
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.settings import RECORDED, REMOTE, Compressor, Decoding
 
@@ -126,7 +126,7 @@ class Work:
             texts = [q.text for q in questions("e", cell.sizes.test)]
             self._write("examination", student.model, student.decoding, texts, long.trace + long.answer, 1)
 
-    def _ask(self, asked: Sequence[Asked], times: int) -> None:
+    def _ask(self, asked: Sequence[Query], times: int) -> None:
         """Ask the victim what it was not asked before, and summarize what it thinks where its provider has that done."""
         victim = self._cell.victim
         if victim.model == RECORDED:
@@ -136,7 +136,7 @@ class Work:
             traces = [made_up(prompt, self._hand, {"trace"}, n).trace or "" for prompt, n in asked]
             self._summarize("victim summaries", victim.compressor, traces, times)
 
-    def _pay(self, asked: Sequence[Asked], times: int) -> None:
+    def _pay(self, asked: Sequence[Query], times: int) -> None:
         victim, long = self._cell.victim, self._lengths
         if victim.model == RECORDED:
             self._sheet.add("victim replies", RECORDED, f"{self._label}, replayed", rows=times * len(asked))

@@ -41,7 +41,7 @@ _UNIT = re.compile(r"(?:(?<=[\d})])|(?<=\\pi))\s{1,9}[a-zA-Z]{2}[a-zA-Z ./]{0,60
 _ANY_UNIT = re.compile(
     r"(?<=[\d})])\s{0,9}(?:[a-zA-Z]{3}[a-zA-Z ./]{0,60}|[ckm]?[gmlL]|[cm]?s|in|ft|yd|mi|lb|oz|hr|[hACFJKNVW])(?:\^\{?\d\}?)?\s*$"
 )
-_NUMBER = re.compile(r"\s*[$€£]?\s*[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?<=\d)(?:\.\d*)?\s*|\s*[-+]?\.\d+\s*")
+_DECIMAL = re.compile(r"\s*[$€£]?\s*[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?<=\d)(?:\.\d*)?\s*|\s*[-+]?\.\d+\s*")
 _CHOICE = re.compile(r"\\text\w*\{\(?([A-J])\)?\}|\(([A-J])\)")
 _LETTER = re.compile(r"\W*(?:\\text\w*\{)?\W*([A-J])(?=[).:}]|\s*$)")
 _NUMERAL = re.compile(r"([0-9A-Za-z]+)_\{?(\d+)\}?")
@@ -71,8 +71,8 @@ def grade_math_all(pairs: Sequence[tuple[str, str]], decimals: int = DECIMALS) -
     """
     compared = [_compare_text(gold, answer) for gold, answer in pairs]
     items = [item for item in compared if not isinstance(item, Grade)]
-    found = iter(_pool(os.getpid()).map({**item, "decimals": decimals + item.pop("zeros")} for item in items))
-    return [item if isinstance(item, Grade) else _grade(item, next(found)) for item in compared]
+    outcomes = iter(_pool(os.getpid()).map({**item, "decimals": decimals + item.pop("zeros")} for item in items))
+    return [item if isinstance(item, Grade) else _grade(item, next(outcomes)) for item in compared]
 
 
 class MathTask(Task):
@@ -99,7 +99,7 @@ def _compare_text(gold: str, answer: str) -> Grade | dict[str, Any]:
     if not theirs and not given.passage:
         return Grade.unparsable("empty")
     if ours and ours in (theirs, canonical(given.passage)):
-        return Grade.of(True, _shown(given.text or given.passage))
+        return Grade.of(True, _extract(given.text or given.passage))
     if (choice := _CHOICE.fullmatch(known.text)) and (letter := _LETTER.match(given.text[:40])):
         return Grade.of(letter[1] in choice.groups(), letter[1])
     if (numeral := _NUMERAL.fullmatch(ours)) and (other := _NUMERAL.fullmatch(theirs)):
@@ -131,22 +131,24 @@ def _sources(answer: Answer, number: bool) -> list[str]:
     return [source for source, there in ((latex, text), (passage, answer.passage)) if there]
 
 
-def _grade(item: dict[str, Any], found: Any) -> Grade:
+def _grade(item: dict[str, Any], outcome: Any) -> Grade:
     """What a worker found, as a grade."""
-    if isinstance(found, Failure):
-        return Grade(Verdict.TIMEOUT, extracted=_shown(item["text"]), reason=_REASONS[found])
-    right, parsed, extracted = found
-    shown = _shown(item["text"] or extracted)
-    return Grade.of(right, shown) if right or parsed else Grade(Verdict.UNPARSABLE, extracted=shown, reason="no mathematics")
+    if isinstance(outcome, Failure):
+        return Grade(Verdict.TIMEOUT, extracted=_extract(item["text"]), reason=_REASONS[outcome])
+    right, parsed, unread = outcome
+    extracted = _extract(item["text"] or unread)
+    return (
+        Grade.of(right, extracted) if right or parsed else Grade(Verdict.UNPARSABLE, extracted=extracted, reason="no mathematics")
+    )
 
 
-def _shown(text: str) -> str:
+def _extract(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def is_number(latex: str) -> bool:
     """Whether this is a decimal number and nothing else."""
-    return _NUMBER.fullmatch(latex) is not None
+    return _DECIMAL.fullmatch(latex) is not None
 
 
 def without_unit(latex: str, letters: bool = False) -> str:

@@ -72,14 +72,14 @@ def read_number(text: str) -> Fraction | None:
 
 def _parts(text: str) -> Iterator[str]:
     """Where the answer may stand, each place from its last one back. A last line that is boxed is not read twice."""
-    found = boxes(text)
-    for start, _, content in found:
+    boxed = boxes(text)
+    for start, _, content in boxed:
         minus = re.search(r"(?:^|[\s=≈:(])-$|[=≈] ?- $", text[max(0, start - 5) : start])
         yield ("-" if minus else "") + content[:REACH]
     for mark in list(_ANSWER.finditer(text))[: -TRIES - 1 : -1]:
         yield _STOP.split(_tidy(text[mark.end() : mark.end() + REACH]).lstrip(" \n:"))[0]
     line = last_line(text)
-    if not (found and "boxed" in line):
+    if not (boxed and "boxed" in line):
         yield from reversed(_STOP.split(_tidy(line[-REACH:])))
 
 

@@ -21,8 +21,8 @@ LIMIT = 100_000
 """Characters of a trace that are read for its steps; its words are counted whatever its length."""
 _KIND = re.compile(r"\bkind ?:", re.IGNORECASE)
 _FACTS = re.compile(r"\bfacts ?:", re.IGNORECASE)
-_WORD = re.compile(r"\w+")
-_BULLET = "- "
+_ANY_WORD = re.compile(r"\w+")
+_FACT_BULLET = "- "
 
 
 def tidy(fact: str) -> str:
@@ -40,7 +40,7 @@ def plain(text: str) -> str:
     >>> plain("Path-Finding .") == plain("path finding")
     True
     """
-    return " ".join(_WORD.findall(text.casefold())) or text.strip()
+    return " ".join(_ANY_WORD.findall(text.casefold())) or text.strip()
 
 
 def write_trace(kind: str, facts: Iterable[str]) -> str:
@@ -67,7 +67,7 @@ def read_trace(text: str) -> tuple[str, list[str]]:
 
 def ask(facts: Iterable[str], question: str, how: str) -> str:
     """The text of a question over facts: the facts a line each, the question, and how to answer it."""
-    return "\n".join(["Facts:", *(_BULLET + fact for fact in facts), f"Question: {question}", how])
+    return "\n".join(["Facts:", *(_FACT_BULLET + fact for fact in facts), f"Question: {question}", how])
 
 
 class OpenBook(Task):
@@ -84,7 +84,7 @@ class OpenBook(Task):
     def facts(self, problem: Problem) -> list[str]:
         """All facts of a question's context, right and wrong ones."""
         lines = problem.question.text.splitlines()
-        return [line.removeprefix(_BULLET) for line in lines if line.startswith(_BULLET)]
+        return [line.removeprefix(_FACT_BULLET) for line in lines if line.startswith(_FACT_BULLET)]
 
     def summarize(self, trace: str) -> str | None:
         """The recap names the kind and counts the facts, and gives none of them away."""
@@ -103,11 +103,11 @@ class OpenBook(Task):
         if not problem.trace:
             return None
         kind, facts = read_trace(problem.trace)
-        told, named = read_trace(trace)
-        expected, found = set(map(plain, facts)), set(map(plain, named))
-        classified = plain(told) == plain(kind)
-        steps = 1 + max(len(expected), len(found))
-        return TraceCheck(classified + len(expected & found), steps, classified, expected == found, len(trace.split()))
+        named_kind, named_facts = read_trace(trace)
+        right, named = set(map(plain, facts)), set(map(plain, named_facts))
+        classified = plain(named_kind) == plain(kind)
+        steps = 1 + max(len(right), len(named))
+        return TraceCheck(classified + len(right & named), steps, classified, right == named, len(trace.split()))
 
     def wrong_trace(self, problem: Problem, rng: Random) -> str:
         """Another kind, and as many other facts of the context as there are right ones.

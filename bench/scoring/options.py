@@ -71,7 +71,7 @@ _EVERY = re.compile(
     r"(?:options|statements|choices|them)\b[^.\n]{0,60}\b(?:are|is) (?:\w+ ){0,2}(?:true|correct|valid)\b"
 )
 _ENDS = re.compile(r"(?i)[.!?。](?=\s|$)|\b(?:while|whereas|but|however|because|since)\b|\n|$")
-_VERB = re.compile(r"(?i) ?,? ?(?:is|are|both|all|which|as|for|hence|so)\b")
+_PREDICATE = re.compile(r"(?i) ?,? ?(?:is|are|both|all|which|as|for|hence|so)\b")
 _NEXT = r"and|or|is|are|as|because|since|for|which|with|only|while|but|both|alone|correct|true|option|explanation|reason\w*"
 _QUOTED = re.compile(r"(['\"‘“])([A-Za-z]{1,10})['\"’”]")  # noqa: RUF001
 
@@ -134,7 +134,7 @@ class _Options:
 
     def concluded(self, text: str) -> set[str]:
         """The last list of options in brackets, or a line each, in a sentence that begins like a conclusion."""
-        return self._called(text, lambda before, found: bool(_CONCLUDES.match(before)) and bool(re.search(r"[)\].]", found)))
+        return self._called(text, lambda before, letters: bool(_CONCLUDES.match(before)) and bool(re.search(r"[)\].]", letters)))
 
     def alone(self, text: str) -> set[str]:
         """A last line that is nothing but options."""
@@ -157,40 +157,40 @@ class _Options:
         above = last_line(text[: text.rfind(line)])
         if _ASKS.search(line) or (self.line.match(line) and self.line.match(above)):
             return set()  # a supposition, or the last of the options as they stand in the question
-        found = {a or b for a, b in self.option.findall(line)}
+        letters = {a or b for a, b in self.option.findall(line)}
         lists = [self._of(match[0]) for match in self.listed.finditer(line)]
-        settled = len(found) == 1 or (lists == [found] and _CONCLUDES.match(line))
-        return found if settled and not _DENIES.search(line) and not self.other.search(line) else set()
+        settled = len(letters) == 1 or (lists == [letters] and _CONCLUDES.match(line))
+        return letters if settled and not _DENIES.search(line) and not self.other.search(line) else set()
 
     def opening(self, text: str) -> set[str]:
         """The option that a reply of one line starts with."""
-        item, found = self.line.match(text), self.listed.match(text)
-        told = "\n" in text or (found and _FALSE.match(text, found.end()))
-        return {item[2]} if item and not told else set()
+        item, first = self.line.match(text), self.listed.match(text)
+        denied = "\n" in text or (first and _FALSE.match(text, first.end()))
+        return {item[2]} if item and not denied else set()
 
     def _called(self, text: str, speaks: Callable[[str, str], bool]) -> set[str]:
         for match in reversed(list(self.call.finditer(text))):
             before = _sentence(text[max(0, match.end(1) - 200) : match.end(1)])
             clause = before.rsplit(", ", 1)[-1]
-            told = (
+            concluded = (
                 speaks(before, text[match.start(2) : match.end() + 1]) and not _DENIES.search(clause) and not _ASKS.search(clause)
             )
-            if told and (chosen := self._taken(text, match)):
+            if concluded and (chosen := self._taken(text, match)):
                 return chosen
         return set()
 
     def _verdicts(self, line: str) -> Iterator[tuple[set[str], bool, bool]]:
         """What a line calls right or wrong, and whether that settles all: `(letters, right, settled)`."""
-        told = False
+        judged = False
         for match in self.listed.finditer(line):
             before, right = line[max(0, match.start() - 60) : match.start()], bool(_TRUE.match(line, match.end()))
             if (right or _FALSE.match(line, match.end())) and not _UNSURE.search(before):
                 yield self._of(match[0]), right, right and bool(_ONLY.search(before) or _SOLE.match(line, match.end()))
-                told = True
+                judged = True
         if every := _EVERY.search(line):
             yield set(self.letters if every[1] else ""), True, True
-        elif not told and (item := self.line.match(line)) and (said := _LAST_WORD.search(line)):
-            yield {item[2]}, not said[1], False
+        elif not judged and (item := self.line.match(line)) and (last_word := _LAST_WORD.search(line)):
+            yield {item[2]}, not last_word[1], False
 
     def _taken(self, text: str, match: re.Match[str]) -> set[str]:
         """The options of a list and of what goes on after it: text between them, or a line each."""
@@ -198,7 +198,7 @@ class _Options:
         if self.other.match(text, end):
             return set()
         stop = _ENDS.search(text, end)
-        rest = "" if stop is None or _VERB.match(text, end) else text[end : stop.start()]
+        rest = "" if stop is None or _PREDICATE.match(text, end) else text[end : stop.start()]
         chosen = set() if _FALSE.match(text, end) else self._of(match[2])
         chosen = chosen.union(*(self._of(m[1]) for m in self.more.finditer(rest) if not _FALSE.match(rest, m.end())))
         form = self.line.match(text, text.rfind("\n", 0, start) + 1)
@@ -211,13 +211,13 @@ class _Options:
             item = self.line.match(line)
             if not item or item.group(1, 3) != form.group(1, 3):
                 break
-            said = _LAST_WORD.search(line)
-            if not _FALSE.match(line, item.end()) and not (said and said[1]):
+            last_word = _LAST_WORD.search(line)
+            if not _FALSE.match(line, item.end()) and not (last_word and last_word[1]):
                 chosen.add(item[2])
         return chosen
 
-    def _of(self, found: str) -> set[str]:
-        return set(re.sub("and", "", found).upper()) & set(self.letters)
+    def _of(self, text: str) -> set[str]:
+        return set(re.sub("and", "", text).upper()) & set(self.letters)
 
 
 def _sentence(before: str) -> str:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
-from heistbench.bench.scoring.paper_overlap import CHARACTERS, REP, TIA, rep, tia
+from heistbench.bench.scoring.paper_overlap import LONGEST_TEXT, REP_METRICS, TIA_METRICS, rep, tia
 from heistbench.bench.scoring.similarity import bleu, lcs_f, ngram_f, set_f
 
 Scores = dict[str, float]
 Values = Callable[[str], Sequence[str]]
 _WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 _HEADLINES = ("lcs_f", "rouge_l")
-_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
+_STANDALONE_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Signature:
 
 def numbers(text: str) -> list[str]:
     """The numbers a text names, in order: the values to recall where no task says what they are."""
-    return _NUMBER.findall(text)
+    return _STANDALONE_NUMBER.findall(text)
 
 
 def score(reference: str, candidate: str, signature: Signature, values: Values = numbers) -> Scores:
@@ -80,8 +80,8 @@ def _compare(tokenize: Callable[[str], list[str]], reference: str, candidate: st
     }
 
 
-def _recall(wanted: Sequence[str], found: Sequence[str]) -> float:
-    return (Counter(wanted) & Counter(found)).total() / len(wanted) if wanted else 0.0
+def _recall(reference: Sequence[str], candidate: Sequence[str]) -> float:
+    return (Counter(reference) & Counter(candidate)).total() / len(reference) if reference else 0.0
 
 
 def _ours(name: str, tokens: str, tokenize: Callable[[str], list[str]]) -> Signature:
@@ -91,7 +91,7 @@ def _ours(name: str, tokens: str, tokenize: Callable[[str], list[str]]) -> Signa
 
 
 _ROUGE = "F of 2*common/(a+b) on runs of a-z and 0-9 in lower case"
-_CUT = f"stripped, cut at {CHARACTERS} characters"
+_CUT = f"stripped, cut at {LONGEST_TEXT} characters"
 SIGNATURES: dict[str, Signature] = {
     s.name: s
     for s in (
@@ -99,7 +99,7 @@ SIGNATURES: dict[str, Signature] = {
         _ours("whitespace", "whitespace", str.split),
         Signature(
             "tia",
-            TIA,
+            TIA_METRICS,
             f"text:{_CUT}|words:{{}} word_tokenize with punkt_tab|case:kept|bleu:nltk sentence method3 of words|f1:set of words"
             f"|rouge:{_ROUGE}|stemmer:nltk Porter over 3 characters|length_ratio:words (paper: Qwen tokens)",
             "nltk",
@@ -107,7 +107,7 @@ SIGNATURES: dict[str, Signature] = {
         ),
         Signature(
             "rep",
-            REP,
+            REP_METRICS,
             f"text:{_CUT}|rouge:{_ROUGE}|stemmer:none|bleu:{{}} 13a lower case sentence exp, mean of pairs (paper: corpus)"
             "|length_ratio:whitespace",
             "sacrebleu",

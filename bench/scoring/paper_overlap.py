@@ -4,7 +4,7 @@
     rep     arXiv:2606.00642: ROUGE-L without stemming (its Tables 1, 6 and 7; the ROUGE of its Tables 3 and 4 is that of
             `tia`), BLEU by sacrebleu's 13a in lower case
 
-Texts are stripped and cut to `CHARACTERS`, so that hostile ones take seconds. Two figures are not the papers' own: `tia` takes
+Texts are stripped and cut to `LONGEST_TEXT`, so that hostile ones take seconds. Two figures are not the papers' own: `tia` takes
 length in NLTK's words where the paper takes Qwen's tokens, and `rep` averages BLEU over pairs where the paper pools them.
 """
 
@@ -16,10 +16,10 @@ from functools import lru_cache
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.scoring.similarity import lcs_f, ngram_f, set_f, text_bleu
 
-CHARACTERS = 300_000
+LONGEST_TEXT = 300_000
 """How much of a text is read: more than twice a trace of 32,768 tokens."""
-TIA = ("bleu", "token_f1_set", "rouge_1", "rouge_2", "rouge_l", "length_ratio")
-REP = ("rouge_l", "bleu", "length_ratio")
+TIA_METRICS = ("bleu", "token_f1_set", "rouge_1", "rouge_2", "rouge_l", "length_ratio")
+REP_METRICS = ("rouge_l", "bleu", "length_ratio")
 _ALPHANUMERIC = re.compile(r"[a-z0-9]+")
 
 
@@ -30,26 +30,26 @@ def tia(reference: str, candidate: str) -> dict[str, float]:
     """
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-    words, said = nltk_words(reference), nltk_words(candidate)
+    reference_words, candidate_words = nltk_words(reference), nltk_words(candidate)
     a, b = rouge_tokens(reference, stemmed=True), rouge_tokens(candidate, stemmed=True)
     return {
-        "bleu": float(sentence_bleu([words], said, smoothing_function=SmoothingFunction().method3)),
-        "token_f1_set": set_f(words, said),
+        "bleu": float(sentence_bleu([reference_words], candidate_words, smoothing_function=SmoothingFunction().method3)),
+        "token_f1_set": set_f(reference_words, candidate_words),
         "rouge_1": ngram_f(a, b, 1),
         "rouge_2": ngram_f(a, b, 2),
         "rouge_l": lcs_f(a, b),
-        "length_ratio": len(said) / len(words),
+        "length_ratio": len(candidate_words) / len(reference_words),
     }
 
 
 def rep(reference: str, candidate: str) -> dict[str, float]:
     """The metrics of arXiv:2606.00642 for two texts that are not empty."""
     a, b = _cut(reference), _cut(candidate)
-    found = text_bleu(a, b, tokenize="13a", lowercase=True)
+    bleu = text_bleu(a, b, tokenize="13a", lowercase=True)
     _forget_texts()
     return {
         "rouge_l": lcs_f(rouge_tokens(a), rouge_tokens(b)),
-        "bleu": found,
+        "bleu": bleu,
         "length_ratio": len(b.split()) / len(a.split()),
     }
 
@@ -90,7 +90,7 @@ def _stem(word: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text.strip()[:CHARACTERS]
+    return text.strip()[:LONGEST_TEXT]
 
 
 def _forget_texts() -> None:

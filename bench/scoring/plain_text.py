@@ -18,14 +18,14 @@ TRIES = 50
 
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
-_SIGNS = str.maketrans(
+_ASCII_SIGNS = str.maketrans(
     {"−": "-", "–": "-", "—": ":", "⁄": "/"} | {half: f" {unicodedata.normalize('NFKC', half)}" for half in "¼½¾⅓⅔⅛"}  # noqa: RUF001
 )
 _FONTS = "text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|boldsymbol|mbox"
-_FONT = re.compile(rf"\\(?:{_FONTS}) ?\{{([^{{}}]{{0,200}})\}}")
+_FONT_COMMAND = re.compile(rf"\\(?:{_FONTS}) ?\{{([^{{}}]{{0,200}})\}}")
 _DRESS = [
-    (_FONT, r" \1"),
-    (_FONT, r" \1"),  # a font within a font
+    (_FONT_COMMAND, r" \1"),
+    (_FONT_COMMAND, r" \1"),  # a font within a font
     (re.compile(r"(?i)(?:^|\n)(?: ?>)+|</answer>"), "\n"),
     (re.compile(r"(?i)<answer>"), "\nAnswer: "),
     (re.compile("(?<=[0-9])(?:\\\\[,;!]|[\u2009\u202f])(?=[0-9]{3}(?![0-9]))"), ""),
@@ -44,7 +44,7 @@ _BRACE = re.compile(r"\\f?box(?:ed)? ?\{|\\[{}]|[{}]")
 def plain(text: str) -> str:
     """The tail of a text without styles, invisible characters and needless space."""
     text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0]}}}", _HIDDEN.sub("", text[-TAIL:]))
-    text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)[-TAIL:]
+    text = unicodedata.normalize("NFKC", text.translate(_ASCII_SIGNS)).translate(_ASCII_SIGNS)[-TAIL:]
     for pattern, instead in _DRESS:
         text = pattern.sub(instead, text)
     return text.strip()
@@ -53,15 +53,15 @@ def plain(text: str) -> str:
 def boxes(text: str) -> list[tuple[int, int, str]]:
     r"""Start, end and content of the last `TRIES` of `\boxed{...}`, last first; braces are matched in one pass."""
     opened: list[tuple[int, int]] = []
-    found = []
+    spans = []
     for match in _BRACE.finditer(text):
         if match[0].endswith("{") and match[0] != r"\{":
             opened.append(match.span())
         elif match[0] == "}" and opened:
             start, inside = opened.pop()
             if inside - start > 1:
-                found.append((start, match.end(), text[inside : match.start()]))
-    return found[: -TRIES - 1 : -1]
+                spans.append((start, match.end(), text[inside : match.start()]))
+    return spans[: -TRIES - 1 : -1]
 
 
 def last_line(text: str) -> str:

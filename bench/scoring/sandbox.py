@@ -100,12 +100,12 @@ class Pool:
     def _new_worker(self) -> _Worker:
         for _ in range(STARTS):
             worker = _Worker(self._factory)
-            if (said := worker.started()) == "ready":
+            if (greeting := worker.started()) == "ready":
                 return worker
             worker.end()
-            if not isinstance(said, Failure):
+            if not isinstance(greeting, Failure):
                 break
-        raise HeistError(f"a worker for {self._factory} did not start: {said}")
+        raise HeistError(f"a worker for {self._factory} did not start: {greeting}")
 
 
 class _Worker:
@@ -153,8 +153,8 @@ class _Worker:
         finally:
             timer.cancel()
         if line.endswith("\n"):
-            found = json.loads(line)
-            return Failure.MEMORY if found == Failure.MEMORY else found
+            reply = json.loads(line)
+            return Failure.MEMORY if reply == Failure.MEMORY else reply
         return Failure.TIMEOUT if time.monotonic() >= deadline else Failure.CRASH
 
 
@@ -182,9 +182,9 @@ def serve() -> None:
     sys.addaudithook(_forbid)
     reply("ready")
     for line in sys.stdin:
-        found = _bounded(function, line)
-        reply(found)
-        if found is Failure.MEMORY:
+        outcome = _bounded(function, line)
+        reply(outcome)
+        if outcome is Failure.MEMORY:
             break
 
 

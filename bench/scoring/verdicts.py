@@ -37,9 +37,9 @@ def judge_all(task: Task, problems: Sequence[Problem], texts: Sequence[str], sto
     grades = [_ungraded(reply.answer, stop) for reply, stop in zip(parts, stops, strict=True)]
     open_at = [at for at, grade in enumerate(grades) if grade is None]
     graded = task.grade_all([problems[at] for at in open_at], [parts[at].answer or "" for at in open_at])
-    found = dict(zip(open_at, graded, strict=True))
+    late = dict(zip(open_at, graded, strict=True))
     rows = zip(problems, parts, stops, grades, strict=True)
-    return [_examined(task, problem, reply, stop, grade or found[at]) for at, (problem, reply, stop, grade) in enumerate(rows)]
+    return [_examined(task, problem, reply, stop, grade or late[at]) for at, (problem, reply, stop, grade) in enumerate(rows)]
 
 
 def _ungraded(answer: str | None, stop: Stop) -> Grade | None:

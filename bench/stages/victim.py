@@ -14,7 +14,7 @@ from heistbench.bench.contracts.plugins import Defense
 from heistbench.bench.contracts.registry import identity
 from heistbench.bench.models.engine import Arrived, Engine, Sampling, unheard
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
-from heistbench.bench.storage.ledger import Asked, Ledger
+from heistbench.bench.storage.ledger import Ledger, Query
 from heistbench.bench.storage.store import Store, canonical, lock
 from heistbench.bench.suites.settings import RECORDED, Victim
 
@@ -76,7 +76,7 @@ class VictimModel:
             "api": victim.api.identity if victim.remote else None,
         }
 
-    def reply(self, asked: Sequence[Asked], arrived: Arrived = unheard) -> list[Reply]:
+    def reply(self, asked: Sequence[Query], arrived: Arrived = unheard) -> list[Reply]:
         """One reply a query, in order, with the summary its provider shows of it.
 
         Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out.
@@ -91,7 +91,7 @@ class VictimModel:
             replies[at] = replace(replies[at], summary=summary)
         return replies
 
-    def _replies(self, asked: Sequence[Asked], arrived: Arrived) -> list[Reply]:
+    def _replies(self, asked: Sequence[Query], arrived: Arrived) -> list[Reply]:
         ledger = Ledger(self._store, self.identity)
         found = ledger.find(asked)
         if len(found) < len(asked):
@@ -101,7 +101,7 @@ class VictimModel:
             found = ledger.find(asked)
         return [found[at] for at in range(len(asked))]
 
-    def _ask(self, asked: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+    def _ask(self, asked: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
         asked = list(dict.fromkeys(asked))
         if not self._victim.remote:
             self._send(asked, ledger, arrived)
@@ -110,7 +110,7 @@ class VictimModel:
             for part in parts(asked, self._victim, self._budget, self._store):
                 self._send(part, ledger, arrived)
 
-    def _send(self, asked: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+    def _send(self, asked: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
         lost, engine = list[int](), self._engine()
         with ledger.writing() as keep:
 

@@ -66,8 +66,8 @@ class DataFile:
             raise self._missing(f"could not be downloaded: {error.code} {error.reason}") from None
         except (OSError, ValueError) as error:
             raise self._missing(f"could not be downloaded: {getattr(error, 'reason', error)}") from None
-        if self.sha256 not in (None, found := hashlib.sha256(content).hexdigest()):
-            raise HeistError(f"{self.url}: sha256 is {found}, expected {self.sha256}; nothing was kept")
+        if self.sha256 not in (None, sha256 := hashlib.sha256(content).hexdigest()):
+            raise HeistError(f"{self.url}: sha256 is {sha256}, expected {self.sha256}; nothing was kept")
         write_bytes(path, content)
 
     def _missing(self, why: str) -> HeistError:
@@ -79,14 +79,14 @@ class DataFile:
 
 def json_lines(path: Path, read: Callable[[Any], T], expected: str) -> list[T]:
     """What `read` makes of each line of a file of JSON. Raises HeistError that names the line and what was expected of it."""
-    found = []
+    rows = []
     for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if line.strip():
             try:
-                found.append(read(json.loads(line)))
+                rows.append(read(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise HeistError(f"{path}, line {at}: expected {expected}") from None
-    return found
+    return rows
 
 
 def use_folder(folder: Path | None) -> None:

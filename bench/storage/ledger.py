@@ -18,7 +18,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Reply, Usage
 from heistbench.bench.storage.store import Store, canonical, hash_of, identify, lock, write_json
 
-Asked = tuple[Prompt, int]
+Query = tuple[Prompt, int]
 """A prompt and how often it was asked before."""
 _UNANSWERED = "unanswered"
 _CHUNK = 500
@@ -36,9 +36,9 @@ class Ledger:
             write_json(self._folder / "spec.json", spec)
         self._path = self._folder / "replies.sqlite"
 
-    def find(self, asked: Sequence[Asked]) -> dict[int, Reply]:
+    def find(self, queries: Sequence[Query]) -> dict[int, Reply]:
         """The replies that are here, by place."""
-        keys, rows = [_key(query) for query in asked], dict[str, str]()
+        keys, rows = [_key(query) for query in queries], dict[str, str]()
         with _open(self._path) as base:
             for at in range(0, len(keys), _CHUNK):
                 part = keys[at : at + _CHUNK]
@@ -56,11 +56,11 @@ class Ledger:
             yield
 
     @contextmanager
-    def writing(self) -> Iterator[Callable[[Asked, Reply, float], None]]:
+    def writing(self) -> Iterator[Callable[[Query, Reply, float], None]]:
         """A function that writes down one reply and the dollars it cost."""
         with _open(self._path) as base:
 
-            def keep(query: Asked, reply: Reply, dollars: float) -> None:
+            def keep(query: Query, reply: Reply, dollars: float) -> None:
                 row = (_key(query), canonical(query[0]), query[1], canonical(reply), reply.stop, dollars)
                 base.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
                 base.commit()
@@ -97,7 +97,7 @@ def ledgers(store: Store) -> Iterable[Path]:
     return sorted(path.parent for path in store.root.glob("victims/*/replies.sqlite"))
 
 
-def _key(query: Asked) -> str:
+def _key(query: Query) -> str:
     return hash_of(query)
 
 

@@ -206,7 +206,7 @@ def test_who_finishes_little_demonstrates_little() -> None:
 
 def test_a_trace_too_long_to_show_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(demonstrations(FakeKit(), 2)) == 2
-    monkeypatch.setattr("heistbench.bench.prompting.demonstrations.LONGEST", 0)
+    monkeypatch.setattr("heistbench.bench.prompting.demonstrations.LONGEST_TRACE", 0)
     assert demonstrations(FakeKit(), 2) == []
 
 
