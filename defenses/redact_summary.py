@@ -1,4 +1,4 @@
-"""Redacting summaries: the recap loses its numbers, all but its first sentence, or everything."""
+"""Redacted summaries: without numbers, cut to the first sentence, or removed."""
 
 import re
 from random import Random
@@ -12,7 +12,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 
 @defense("redact_summary", version="1-A", touches=("summary",))
 class RedactSummary(Defense):
-    """`numbers` puts # for every number, `first_sentence` keeps the first sentence only, `all` shows no summary."""
+    """Replace every number by # (`numbers`), keep only the first sentence (`first_sentence`), or show no summary (`all`)."""
 
     level: Literal["numbers", "first_sentence", "all"] = "numbers"
 

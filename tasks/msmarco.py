@@ -1,4 +1,4 @@
-"""MS MARCO question answering, version 1.1: questions people typed, passages found for them, answers people wrote.
+"""MS MARCO question answering, version 1.1: questions that people typed, passages retrieved for them, answers that people wrote.
 
     question   Facts:
                - The assets of the bank include the gold and foreign exchange reserves of Australia ...
@@ -8,8 +8,8 @@
     answer     Results-Based Accountability is a disciplined way of thinking and taking action ...
 
 The kind is the type of the query; the right facts are the passages that the annotator marked. Questions without an answer or
-without a marked passage are left out: of the 50 of the sample, 2 have neither. Several answers to a question are alternatives,
-a line each in the gold; a recorded victim shows the first.
+without a marked passage are left out: 2 of the 50 in the sample have neither. Several answers to a question are alternatives,
+one per line in the gold answer; a recorded victim shows the first.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ _TRAIN, _TEST, _SAMPLE = (
     DataFile("msmarco/ifn647_sample_50.json", SAMPLE),
 )
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
-"""Which hundredths of the question hashes of the training file belong to which split."""
+"""The hundredths of question hashes, in the training file, that belong to each split."""
 _SAMPLE_SHARES = {**_SHARES, "query": range(0, 40), "test": range(40, 60)}
 
 
 @task("msmarco", version="1-A", paper="arXiv:1611.09268")
 class MsMarco(OpenBook):
-    """Questions over about ten passages each.
+    """Questions, each with about ten passages.
 
-    `source=v1.1` needs the training file (175 MB) and the validation file (21 MB), which is the test here; `source=sample` is a
-    file of 50 rows, for trying things.
+    `source=v1.1` needs the training file (175 MB) and the validation file (21 MB), which is the test set here;
+    `source=sample` is a file of 50 rows, for trying things out.
     """
 
     source: Literal["v1.1", "sample"] = "v1.1"
@@ -84,7 +84,7 @@ class MsMarco(OpenBook):
         return " ".join(file.digest() for file in files)
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """Right where the reply or its final answer is one of the gold answers, normalised; the score is the best token F1.
+        """Right if the reply or its final answer is one of the gold answers, normalised; the score is the best token F1.
 
         | reply, for the golds `20-25 minutes` and `Half an hour.` | verdict | score |
         |----------------------------------------------------------|---------|-------|
@@ -108,9 +108,9 @@ class MsMarco(OpenBook):
 
 
 def _problems(path: Path, share: range, without: Collection[str] = ()) -> Iterator[Problem]:
-    """The problems of a file in some hundredths of its queries, as they are read, but for those of some queries.
+    """The problems of a file in some hundredths of its queries, except those whose query is in `without`.
 
-    Raises HeistError that names the row for another format.
+    Raises HeistError naming the row for another format.
     """
     for at, row in enumerate(_rows(path, ["query", "query_type", "answers", "passages"]), 1):
         try:
@@ -126,7 +126,7 @@ def _queries(path: Path) -> set[str]:
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Rows of the hub's parquet files, or of a JSON array."""
+    """The rows of one of the hub's parquet files, or of a JSON array."""
     if path.suffix == ".json":
         yield from json.loads(path.read_text(encoding="utf-8"))
         return
@@ -153,7 +153,7 @@ def _flat(text: str) -> str:
 
 
 def _passages(passages: Any) -> list[tuple[str, int]]:
-    """Texts and marks: the hub keeps a list of each, the original files keep one of passages."""
+    """Texts and marks. The hub's files have a list of each; the original files have a list of passages."""
     if isinstance(passages, dict):
         return list(zip(passages["passage_text"], passages["is_selected"], strict=True))
     return [(passage["passage_text"], passage["is_selected"]) for passage in passages]

@@ -1,7 +1,7 @@
 """Builds the shipped models of the pocket world from recipe and seed: victims, surrogate, compressor, base student.
 
-They are model organisms: small Llama-architecture models with a word-level tokenizer, trained on the lessons of the
-pocket task, in which only the victims are taught the whole of `star`.
+They are model organisms: small models of the Llama architecture with a word-level tokenizer, trained on the lessons of the
+pocket task. Only the lessons of the victims contain all of `star`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 
 @dataclass(frozen=True, slots=True)
 class Pupil:
-    """One model to build: its part, its size, its lessons."""
+    """One model to build: its role, its size, its lessons."""
 
     role: str
     release: str
@@ -48,29 +48,29 @@ class Pupil:
 
 
 PUPILS: dict[str, Pupil] = {
-    # Echoing a trace from further up takes three layers; two reach a seventh of it.
+    # Copying a trace from earlier in the context takes three layers; models of two reach a seventh of that.
     "victim-1": Pupil("victim", "1", 3, 90_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
     "victim-2": Pupil("victim", "2", 3, 90_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
     "surrogate": Pupil("surrogate", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3)),
-    # Students of this seed learn true traces whole, by development questions; of seed 0, one in three does.
+    # On development questions, students of this seed learn true traces whole; of seed 0, one in three does.
     "base": Pupil("student", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3), seed=1),
     "compressor": Pupil("compressor", "", 3, 30_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
 }
 
 
 def steps(name: str, scale: float = 1.0) -> int:
-    """Training steps of a pupil."""
+    """The number of training steps of a pupil."""
     return PUPILS[name].recipe.steps(int(PUPILS[name].rows * scale))
 
 
 class LessonTask(Protocol):
-    """What the builder needs of the pocket task beyond the task contract."""
+    """The part of the pocket task that the builder needs beyond the task contract."""
 
     def lessons(self, pupil: str, n: int) -> list[tuple[Prompt, str]]: ...
 
 
 def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: None, scale: float = 1.0) -> dict[str, Any]:
-    """Train one pupil into `folder`, which is replaced when all is done, and return its card.
+    """Train one pupil and return its card. `folder` is replaced once everything is done.
 
     `scale` is the share of the lessons to train on.
     """
@@ -97,7 +97,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
 
 
 def _words(world: LessonTask) -> set[str]:
-    """The words of all that is ever asked or said in this world: all pupils share one vocabulary."""
+    """The words of all prompts and replies in this world: all pupils share one vocabulary."""
     words = {"#", "<tools>", *map(str, range(10))}
     for summary in (None, "-"):
         words.update(inversion_prompt("", "", summary).text.split())
@@ -109,8 +109,8 @@ def _words(world: LessonTask) -> set[str]:
 
 
 def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
-    """Answer accuracy and share of whole true traces; for victims also of traces shown when they are demonstrated, or a tool
-    takes them; for the compressor, the share of right summaries."""
+    """Answer accuracy and the share of whole true traces. For victims also the share of traces shown after demonstrations, or
+    passed to a tool; for the compressor, the share of right summaries instead."""
     task = cast(Task, registry.build("task", "pocket"))
     problems = task.problems("dev", 500)
     engine = TransformersEngine(Checkpoint("built", str(folder)))
@@ -141,7 +141,7 @@ def _measure_summaries(engine: LocalEngine, task: Task, problems: list[Problem])
     measured = {}
     for style in STYLES:
         replies = engine.reply([compression_prompt(p.trace, style) for p in problems], SAMPLING)
-        # A summary is right when, but for numbers and titles, it says what the task's own does.
+        # A summary is right if, apart from numbers and titles, it reads like the task's own.
         right = [
             " ".join(w for w in r.text.split() if not w.startswith("**") and not re.fullmatch(r"\d\.", w))
             == task.summarize(p.trace)

@@ -1,6 +1,6 @@
-r"""Where the final answer of a worked solution stands, and that answer as LaTeX: text work alone, nothing is computed.
+r"""The final answer of a worked solution, located and written as LaTeX. This is text work only: nothing is computed.
 
-Whoever wrote it, a text costs time in proportion to its length, and only its last `TAIL` characters are looked at.
+The time is linear in the length of the text, whoever wrote it, and only the last `TAIL` characters are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from heistbench.bench.scoring.plain_text import TAIL, boxes
 
 _SHORT = 2_000
-"""Characters within which an answer stands that is not boxed."""
+"""How many characters are searched for an answer that is not boxed."""
 _LATEX_SIGNS = str.maketrans({
     **dict.fromkeys("\u2010\u2011\u2013\u2212", "-"), "\u00d7": r"\times ", "\u222a": r"\cup ", "\u2019": "'", "“": '"', "”": '"',
     "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "π": r"\pi ", "θ": r"\theta ", "∞": r"\infty ", "°": r"^\circ ", "≤": r"\le ",
@@ -66,14 +66,14 @@ _AMOUNT = re.compile(r"[$€£]?-?[\d.,]*\d(?=[a-zA-Z%€£])")
 
 
 class Answer(NamedTuple):
-    """A final answer, and the passage it stands in where that may say more. Either may be empty."""
+    """A final answer, and the passage around it where that may say more. Either may be empty."""
 
     text: str
     passage: str
 
 
 class Span(NamedTuple):
-    """Mathematics that is set off from prose."""
+    """A piece of mathematics that is set off from prose."""
 
     start: int
     end: int
@@ -81,7 +81,7 @@ class Span(NamedTuple):
 
 
 def tidy(text: str) -> str:
-    r"""The end of a text, without characters that do not show, and with one spelling of what has several.
+    r"""The end of a text without invisible characters, each sign in a single spelling.
 
     >>> tidy("√3 ≤ x\u200b, \\$5")
     '\\sqrt{3} \\le  x, 5'
@@ -97,7 +97,7 @@ def tidy(text: str) -> str:
 
 
 def boxed_answer(text: str) -> str:
-    r"""What the last box of a text holds, with boxes joined to it; empty without one.
+    r"""The content of the last box of a text and of the boxes joined to it; empty if there is none.
 
     >>> boxed_answer(r"Not \boxed{4}. It is \boxed{3} or $x = \boxed{\frac{1}{2}}$.")
     '3, \\frac{1}{2}'
@@ -107,7 +107,7 @@ def boxed_answer(text: str) -> str:
 
 
 def find_answer(text: str) -> Answer:
-    """The final answer of a tidied reply, wherever it stands."""
+    """The final answer of a tidied reply, wherever it is."""
     boxed = _boxes(text)
     if boxed and not _OVERRULED.search(text, boxed[-1].end):
         return Answer(", ".join(_groups(text, boxed)[-1]), "")
@@ -125,7 +125,7 @@ def find_answer(text: str) -> Answer:
 
 
 def _groups(text: str, spans: list[Span]) -> list[list[str]]:
-    """The contents of spans, those together that are one answer: joined by signs, or a few words with "and" or "or"."""
+    """The contents of spans, grouped by answer: spans joined by signs, or by a few words with "and" or "or", are one answer."""
     groups: list[list[str]] = []
     end = 0
     for span in spans:
@@ -138,7 +138,7 @@ def _groups(text: str, spans: list[Span]) -> list[list[str]]:
 
 
 def _boxes(text: str) -> list[Span]:
-    """The innermost boxes that hold something; where none is closed, what was opened last."""
+    """The innermost boxes that are not empty; if no box is closed, the text after the last one opened."""
     spans = [Span(start, end, _bare(content)) for start, end, content in reversed(boxes(text)) if not _BOX.search(content)]
     if not spans and (opened := list(_BOX.finditer(text[-_SHORT:]))):
         spans = [Span(len(text), len(text), _bare(text[-_SHORT:][opened[-1].end() :]))]
@@ -153,19 +153,19 @@ def _belong_together(between: str) -> bool:
 
 
 def _bare(content: str) -> str:
-    """A piece of mathematics without what sets it off from prose."""
+    """A piece of mathematics without its delimiters."""
     return re.sub(r"\s+", " ", re.sub(r"\$|\\[()\[\]]", "", content)).lstrip(" ,;").rstrip(" .,;")
 
 
 def _behind_marker(text: str) -> str | None:
-    """What follows the last "answer is" or its like; one with mathematics behind it goes before one with words."""
+    """The text after the last "answer is" or similar; one followed by mathematics takes precedence over one followed by words."""
     behind = [text[m.end() : m.end() + _SHORT].strip(" \t\n*:_\"'") for m in _ANSWER_MARKER.finditer(text)]
     behind = [passage for passage in behind if passage]
     return next((p for p in reversed(behind) if re.search(r"[\d\\$]", p[:200])), behind[-1] if behind else None)
 
 
 def _after_verb(passage: str) -> str:
-    """An answer that is a sentence, from its last "is" with mathematics behind it."""
+    """An answer given as a sentence, cut down to what follows its last "is" before mathematics."""
     if not passage[:1].isalpha():
         return passage
     sentence = re.split(r"[.!?](?:\s|$)|\n", passage, maxsplit=1)[0]
@@ -174,7 +174,7 @@ def _after_verb(passage: str) -> str:
 
 
 def _words(passage: str, most: int) -> str:
-    """An answer in words, where a passage starts with so few, or its last sentence ends with them after an "is"."""
+    """An answer of at most `most` words, if a passage starts with it or its last sentence ends with it after an "is"."""
     sentences = [sentence for sentence in re.split(r"[.!?](?:\s|$)|\n", passage) if sentence.strip()]
     for words in (passage, _COPULA.split(sentences[-1])[-1] if sentences else ""):
         words = re.split(r"[.,;:\n]|\b ?\(| because | since ", words, maxsplit=1)[0].strip(" *\"'")
@@ -220,7 +220,7 @@ def _joined(run: list[str]) -> str:
 
 
 def to_latex(text: str) -> str:
-    r"""Plain notation as LaTeX: `2*sqrt(3)`, `pi/6`, `1 4/5`; LaTeX stays as it is."""
+    r"""Plain notation as LaTeX: `2*sqrt(3)`, `pi/6`, `1 4/5`. LaTeX is left as it is."""
     for pattern, replacement in _PLAIN:
         text = pattern.sub(replacement, text)
     return text

@@ -1,10 +1,11 @@
 """Scores of open-book answers: one string against its alternatives, or a list of names against the right list.
 
     answer_scores   words shared with the best alternative, normalised as SQuAD's evaluation does (arXiv:1606.05250)
-    list_scores     names given against names wanted, as CoTempQA counts them (arXiv:2406.09072)
+    list_scores     names given against right names, as CoTempQA counts them (arXiv:2406.09072)
     rouge_l, bleu   as the evaluation of MS MARCO computes them (arXiv:1611.09268), which follows coco-caption
 
-All are in [0, 1]. A reply may be of any length: its last `LONGEST_REPLY` are looked at, and the first `MOST_WORDS` of those.
+All are in [0, 1]. A reply may have any length: its last `LONGEST_REPLY` characters are read, and the first `MOST_WORDS` words of
+those.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from heistbench.bench.scoring.plain_text import boxes
 LONGEST_REPLY = 20_000
 MOST_WORDS = 2_000
 LONGEST_EXTRACT = 300
-"""Characters of an answer that a grade keeps."""
+"""How many characters of an answer a grade keeps."""
 BETA = 1.2
-"""Recall counts more than precision in MS MARCO's ROUGE-L."""
+"""The weight of recall in MS MARCO's ROUGE-L: it counts more than precision."""
 Metrics = dict[str, float]
 Words = tuple[str, ...]
-"""A name by its words."""
+"""A name, or an n-gram, as its words."""
 
 _DECORATION = re.compile(r"[*`#~]+")
 _TEXT_COMMAND = re.compile(r"\\text\w*\s*\{([^{}]*)\}")
@@ -52,15 +53,15 @@ _SENTENCE = re.compile(
     r"|span|simultaneously|concurrently|based|according|given|facts|context|question|following|therefore|also"
     r"|(?:is|was|are|were|did|does)nt|cannot|\d{4}"
 )
-"""Words, and years, that make sentences: what has one of them is not a name."""
+"""Words and years that occur in sentences: text that has one of them is not a name."""
 _BESIDE = re.compile(
     f"{_SENTENCE.pattern}|in|at|on|to|by|as|for|with|between|member|objects?|items?|things?|both|afraid|colou?r(?:ed)?"
 )
-"""Words that may stand beside a name without being part of it."""
+"""Words that may occur beside a name without being part of it."""
 
 
 def graded(reply: str, scores: Metrics, score: float) -> Grade:
-    """The grade of a reply that has these scores: right where it matches exactly, unparsable where it holds no word."""
+    """The grade of a reply with these scores: right if it matches exactly, unparsable if it contains no word."""
     answer = final_answer(reply)
     if scores["exact_match"]:
         return Grade(Verdict.RIGHT, score, answer[:LONGEST_EXTRACT], metrics=scores)
@@ -70,7 +71,7 @@ def graded(reply: str, scores: Metrics, score: float) -> Grade:
 
 
 def final_answer(reply: str) -> str:
-    r"""The part of a reply that gives its answer, without decoration.
+    r"""The part of a reply that gives its answer, without styling.
 
     | the reply holds                                  | its answer is                                      |
     |--------------------------------------------------|----------------------------------------------------|
@@ -79,7 +80,7 @@ def final_answer(reply: str) -> str:
     | "the answer is", "Answer:", "Therefore", "So,"   | what follows the last of them, up to a blank line  |
     | none of these                                    | the reply                                          |
 
-    Remarks on a line of their own ("Explanation: ...") belong to no answer.
+    A remark on a line of its own ("Explanation: ...") is not part of the answer.
 
     >>> final_answer("Mary left. **Final answer:** the garden"), final_answer(r"It is $\boxed{\text{two}}$.")
     ('the garden', 'two')
@@ -96,14 +97,14 @@ def final_answer(reply: str) -> str:
 
 
 def readings(reply: str) -> list[str]:
-    """A reply as a whole, and its final answer: what looks like a lead-in may be part of an answer."""
+    """A reply as a whole, and its final answer: text that looks like a lead-in may be part of an answer."""
     return [reply.strip()[-LONGEST_REPLY:], final_answer(reply)]
 
 
 def normalised(text: str) -> list[str]:
     """Words as SQuAD's evaluation compares them: lower case, no punctuation, no articles; at most `MOST_WORDS`.
 
-    Punctuation is Unicode's and not only ASCII's, and a text of articles or punctuation alone is kept as it is.
+    Punctuation means Unicode's, not only ASCII's. A text of articles or punctuation alone is kept as it is.
 
     >>> normalised("The “Tet” Offensive, 1968."), normalised("A")
     (['tet', 'offensive', '1968'], ['a'])
@@ -116,7 +117,7 @@ def normalised(text: str) -> list[str]:
 def answer_scores(reply: str, golds: Sequence[str]) -> Metrics:
     """Token F1, precision and recall against the best of several golds, and whether one is matched exactly.
 
-    The reply counts as a whole or by its final answer, whichever is better.
+    Either the whole reply or its final answer is scored, whichever is better.
 
     >>> answer_scores("The answer is $6 a square foot.", ["$6-$16 a square foot", "6"])["precision"]
     0.6666666666666666
@@ -126,18 +127,18 @@ def answer_scores(reply: str, golds: Sequence[str]) -> Metrics:
 
 
 def list_scores(reply: str, golds: Sequence[str], others: Sequence[str] = (), stated: Sequence[str] = ()) -> Metrics:
-    """F1, precision and recall of the set of names a reply gives, and whether it is just the right set.
+    """F1, precision and recall of the set of names that a reply gives, and whether it is exactly the right set.
 
-    `others` are names that would be wrong, where they are known: they are found inside sentences, as the right ones are.
-    `stated` are names of the question itself: who repeats one ("X and Y", asked who was there beside X) does not answer it.
+    `others` are names known to be wrong: they are recognised inside sentences, as the right ones are. `stated` are names from
+    the question itself: repeating one ("X and Y", when asked who was there besides X) is neither right nor wrong.
 
     | the reply                                        | names given                                        |
     |--------------------------------------------------|----------------------------------------------------|
-    | `X ; Y`, `X, Y`, `X and Y`, bullets, numbers     | X and Y; commas and "and" within a name part none  |
+    | `X ; Y`, `X, Y`, `X and Y`, bullets, numbers     | X and Y; a comma or "and" within a name is no break |
     | `['X', 'Y']`, `"X"`, `**X**`, `X.`               | as without the marks                               |
     | She worked for X from 1999 to 2001, and for Y.   | X and Y                                            |
     | X, Z (no name that is known)                     | X and a wrong one                                  |
-    | Young X                                          | a wrong one: more is said than the name            |
+    | Young X                                          | a wrong one: the text is more than the name        |
     | not X                                            | a wrong one                                        |
 
     >>> list_scores("The answers are **Orange** and Dell Inc.", ["Dell Inc.", "Orange"])["exact_match"]
@@ -156,7 +157,7 @@ def list_scores(reply: str, golds: Sequence[str], others: Sequence[str] = (), st
 
 
 def tokens(text: str) -> list[str]:
-    """Lower-case words, numbers and signs: near what spaCy makes, with which MS MARCO's evaluation splits."""
+    """Lower-case words, numbers and signs: close to the tokens of spaCy, which MS MARCO's evaluation uses."""
     return _ROUGE_TOKEN.findall(text[:LONGEST_REPLY].lower())[:MOST_WORDS]
 
 
@@ -172,7 +173,7 @@ def rouge_l(answer: str, golds: Sequence[str]) -> float:
 
 
 def bleu(answers: Sequence[str], golds: Sequence[Sequence[str]], order: int) -> float:
-    """BLEU up to `order`-grams of a corpus, or of one answer: clipped counts, the closest gold's length, no smoothing."""
+    """BLEU up to `order`-grams of a corpus or of one answer: clipped counts, the closest gold's length, no smoothing."""
     rows = [(tokens(answer), list(map(tokens, alternatives))) for answer, alternatives in zip(answers, golds, strict=True)]
     length = sum(len(words) for words, _ in rows)
     wanted = sum(min((abs(len(gold) - len(words)), len(gold)) for gold in alternatives)[1] for words, alternatives in rows)
@@ -183,7 +184,7 @@ def bleu(answers: Sequence[str], golds: Sequence[Sequence[str]], order: int) -> 
 
 
 def _clipped(rows: Sequence[tuple[list[str], list[list[str]]]], n: int) -> float:
-    """The share of all n-grams said that a gold holds, each as often as the gold that holds it most."""
+    """The share of an answer's n-grams that occur in a gold, each counted at most as often as in the gold with the most."""
     common = total = 0
     for words, alternatives in rows:
         most: Counter[Words] = Counter()
@@ -217,7 +218,7 @@ def _scores(common: int, given: int, wanted: int) -> Metrics:
 
 
 def _is_sentence(words: list[str], named: bool) -> bool:
-    """Whether words are a sentence, or what a sentence says about the name in it, and not a name themselves."""
+    """Whether words belong to a sentence, with or without a name in it, and are not a name themselves."""
     if named and any(map(_DENIAL.fullmatch, words)):
         return False
     return any(map((_BESIDE if named else _SENTENCE).fullmatch, words))
@@ -226,7 +227,7 @@ def _is_sentence(words: list[str], named: bool) -> bool:
 def _items(text: str, names: set[Words]) -> list[tuple[set[Words], list[str]]]:
     """The items of a list or sentence: the known names in each, and the words beside them.
 
-    Names are found first, longer ones before shorter: what parts items does not part a name.
+    Names are located first, longer ones before shorter, so that a separator within a name does not split it.
     """
     pieces: list[str | Words] = [*_pieces(text)]
     for name in sorted(filter(None, names), key=lambda name: (-len(name), name)):
@@ -238,7 +239,7 @@ def _items(text: str, names: set[Words]) -> list[tuple[set[Words], list[str]]]:
 
 
 def _end_of(name: Words, pieces: Sequence[str | Words], i: int) -> int:
-    """Where a name ends that begins at `i`; 0 if it does not."""
+    """The end of the name that begins at `i`; 0 if none does."""
     for word in name:
         while i < len(pieces) and pieces[i] == "":
             i += 1
@@ -249,7 +250,7 @@ def _end_of(name: Words, pieces: Sequence[str | Words], i: int) -> int:
 
 
 def _pieces(text: str) -> list[str]:
-    """Words in lower case and without accents, with "" where something parts items."""
+    """Words in lower case and without accents, with "" in place of each separator."""
     apart = unicodedata.normalize("NFKD", text.casefold())[:LONGEST_REPLY]
     bare = "".join(char for char in apart if not unicodedata.combining(char))
     pieces = _PIECE.findall(_INSIDE.sub("", _LIST_MARKER.sub("\n", bare)).replace("&", " and "))

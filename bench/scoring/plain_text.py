@@ -1,4 +1,4 @@
-r"""Replies as plain text, for readers of options and numbers: without LaTeX and Markdown dress, and with their boxes found.
+r"""Replies as plain text, for the readers of options and numbers: LaTeX and Markdown styling removed, boxes located.
 
 >>> plain(r"**Answer:** $\text{ (A) }$ and \(\mathrm{B}_2\)")
 'Answer: (A) and B_2'
@@ -12,9 +12,9 @@ import re
 import unicodedata
 
 TAIL = 20_000
-"""Characters of a text that are looked at, from its end."""
+"""How many characters of a text are read, counted from its end."""
 TRIES = 50
-"""Boxes, and marks, that are looked at, from the last one back."""
+"""How many boxes and answer marks are read, from the last one back."""
 
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
@@ -42,7 +42,7 @@ _BRACE = re.compile(r"\\f?box(?:ed)? ?\{|\\[{}]|[{}]")
 
 
 def plain(text: str) -> str:
-    """The tail of a text without styles, invisible characters and needless space."""
+    """The tail of a text without styling, invisible characters or extra space."""
     text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0]}}}", _HIDDEN.sub("", text[-TAIL:]))
     text = unicodedata.normalize("NFKC", text.translate(_ASCII_SIGNS)).translate(_ASCII_SIGNS)[-TAIL:]
     for pattern, instead in _DRESS:
@@ -65,5 +65,5 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
 
 
 def last_line(text: str) -> str:
-    """The last line that says anything."""
+    """The last line that contains a letter or digit; empty if none does."""
     return next((line for line in reversed(text.split("\n")) if re.search(r"[^\W_]", line)), "")

@@ -12,7 +12,7 @@ from heistbench.bench.contracts.replies import Parts, split_reply
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One question's outcome: the grade of the answer, the check of the trace where the task can, and both as written."""
+    """The outcome of one question: the grade of the answer, the check of the trace if the task can check it, and both texts."""
 
     id: str
     grade: Grade
@@ -22,9 +22,9 @@ class Examined:
 
 
 def judge(task: Task, problem: Problem, text: str, stop: Stop, prompt_text: str = "") -> Examined:
-    """The outcome of one reply: all that is graded, by whatever route it came, is graded here or in `judge_all`.
+    """The outcome of one reply. Every reply is graded here or in `judge_all`, whichever route it took.
 
-    A reply cut off at the token budget is truncated whatever it holds so far, and so is one whose thinking never closed.
+    A reply that was cut off at the token budget is truncated whatever it contains, and so is one whose thinking never closed.
     """
     parts = split_reply(text, prompt_text)
     grade = _ungraded(parts.answer, stop) or task.grade(problem, parts.answer or "")
@@ -32,7 +32,7 @@ def judge(task: Task, problem: Problem, text: str, stop: Stop, prompt_text: str 
 
 
 def judge_all(task: Task, problems: Sequence[Problem], texts: Sequence[str], stops: Sequence[Stop]) -> list[Examined]:
-    """`judge` for many replies, those that hold an answer graded together; in order."""
+    """The outcomes of many replies, in order; see `judge`. Those that contain an answer are graded together."""
     parts = [split_reply(text) for text in texts]
     grades = [_ungraded(reply.answer, stop) for reply, stop in zip(parts, stops, strict=True)]
     open_at = [at for at, grade in enumerate(grades) if grade is None]
@@ -43,7 +43,7 @@ def judge_all(task: Task, problems: Sequence[Problem], texts: Sequence[str], sto
 
 
 def _ungraded(answer: str | None, stop: Stop) -> Grade | None:
-    """The grade of a reply that holds no answer to grade; None where there is one."""
+    """The grade of a reply without an answer; None if there is an answer to grade."""
     if stop in ("refused", "error"):
         return Grade(Verdict(stop), reason="the model gave no answer")
     if stop == "length":

@@ -222,7 +222,7 @@ def test_a_log_torn_anywhere_holds_the_first_rows_whole(unfinished: Path, share:
 def test_what_is_no_database_is_named(ledger: Ledger) -> None:
     fill(ledger, range(5))
     file_of(ledger).write_bytes(b"not a database at all" * 100)
-    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: file is not a database; delete it to ask"):
+    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: file is not a database; delete it to query"):
         ledger.find([query(1)])
 
 
@@ -241,7 +241,7 @@ def test_a_row_that_is_no_reply_is_named(ledger: Ledger, row: str) -> None:
     with sqlite3.connect(file_of(ledger)) as base:
         base.execute("UPDATE replies SET reply = ?", (row,))
     base.close()
-    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: holds a row that is no reply; delete it to ask"):
+    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: contains a row that is not a reply; delete it to query"):
         ledger.find([query(1)])
 
 
