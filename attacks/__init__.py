@@ -1,1 +1,1 @@
-"""Attacks and controls: one short file each, found by scanning this folder."""
+"""Attacks and controls. One short file per attack; the folder is scanned for them."""

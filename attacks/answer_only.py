@@ -1,4 +1,4 @@
-"""Plain SFT on answers: what a thief gets who takes only what is served."""
+"""Plain SFT on answers: the yield of a thief who takes only what is served."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from heistbench.bench import Attack, Kit, Prompt, Question, Stolen, Target, atta
 
 @attack("answer_only", version="1-A", paper="arXiv:2603.07267", asks="questions")
 class AnswerOnly(Attack):
-    """Ask every question once and train on the visible answers, with no trace."""
+    """Ask every question once and train on the visible answers, without traces."""
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = target.ask([Prompt.of(q.text) for q in questions])

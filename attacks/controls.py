@@ -1,4 +1,4 @@
-"""Controls: arms that are no attacks but give the attacks' numbers meaning."""
+"""Controls: arms that are not attacks but give meaning to the attacks' numbers."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from heistbench.bench import Attack, Exposure, Kit, Prompt, Question, Sight, Sto
 
 @attack("untrained", version="1-A", threat="none", asks="nothing", control=True)
 class Untrained(Attack):
-    """The student as it was: no theft, no training."""
+    """The student as it is: no theft, no training."""
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         return []
@@ -16,7 +16,7 @@ class Untrained(Attack):
 
 @attack("surrogate_trace", version="1-A", paper="arXiv:2603.07267", threat="none", asks="nothing", control=True)
 class SurrogateTrace(Attack):
-    """Distil the surrogate on the very questions the attacks use; the victim is never asked."""
+    """Distil the surrogate on the same questions as the attacks; the victim is never queried."""
 
     temperature: float = 0.0
 
@@ -27,7 +27,7 @@ class SurrogateTrace(Attack):
 
 @attack("gold_inversion", version="1-A", paper="arXiv:2603.07267", threat="none", asks="nothing", control=True, privileged=True)
 class GoldInversion(Attack):
-    """The inverter fed gold answers: what inversion gives without any victim."""
+    """The inverter fed with gold answers: the yield of inversion without any victim."""
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = [Exposure(gold) for gold in _truth(kit).gold(questions)]
@@ -36,7 +36,7 @@ class GoldInversion(Attack):
 
 @attack("shuffled_inversion", version="1-A", paper="arXiv:2603.07267", asks="questions", control=True)
 class ShuffledInversion(Attack):
-    """The inverter fed another question's answer and summary: what of inversion does not hang on the victim's output."""
+    """The inverter fed with the answer and summary of another question: the part of inversion that needs no victim output."""
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = target.ask([Prompt.of(q.text) for q in questions])
@@ -63,7 +63,7 @@ class TrueTrace(Attack):
 
 @attack("wrong_trace", version="2-A", paper="arXiv:2505.13792", threat="none", asks="nothing", control=True, privileged=True)
 class WrongTrace(Attack):
-    """Wrong steps before right answers: what the form of a trace is worth without its content."""
+    """Wrong steps before right answers: the value of the form of a trace without its content."""
 
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         truth = _truth(kit)

@@ -1,4 +1,4 @@
-"""Reasoning Exposure Prompting: demonstrations in code-like wrappers make the victim show its trace."""
+"""Reasoning Exposure Prompting (REP): demonstrations in code-like wrappers make the victim show its trace."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -23,9 +23,9 @@ from heistbench.bench import (
 class ReasoningExposure(Attack):
     """Ask with `shots` demonstrations written by the surrogate, and read what the reply shows in the wrapper.
 
-    `source`: the task whose questions the demonstrations answer; by default the attacked one. `keep`: `all` trains on every
-    reply that shows an answer, `valid` on those that also show a trace, `clean` on those whose answer is the one the surrogate
-    gives too (the paper's own filter asks for the gold answer, which no attacker has).
+    `source` is the task whose questions the demonstrations answer, by default the attacked one. `keep` selects the replies to
+    train on: `all` that show an answer, the `valid` ones that also show a trace, or the `clean` ones on whose answer the
+    surrogate agrees (the paper's own filter compares with the gold answer, which no attacker has).
     """
 
     wrapper: Wrapper = "bash"
@@ -35,7 +35,7 @@ class ReasoningExposure(Attack):
 
     def __post_init__(self) -> None:
         if self.shots < 0:
-            raise ValueError(f"shots={self.shots} is less than none")
+            raise ValueError(f"shots={self.shots}: expected 0 or more")
 
     def reads(self, exposure: Exposure) -> str:
         return read_exposed(exposure.text, self.wrapper)[0] or exposure.text

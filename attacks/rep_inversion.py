@@ -1,4 +1,4 @@
-"""Exposure and inversion combined: what some prompts expose teaches the inverter for all the others."""
+"""Exposure and inversion combined: traces exposed by some prompts train the inverter for all the others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,8 +23,8 @@ from heistbench.bench import (
 
 @attack("rep_inversion", version="1-A", paper="arXiv:2606.00642")
 class ExposureInversion(Attack):
-    """Ask a `share` of the questions by REP, the rest plainly. The victim's own exposed traces, beside the surrogate's, train
-    the inverter, which rebuilds the traces of the rest and of what REP was answered without a trace.
+    """Ask a `share` of the questions by REP and the rest plainly. The exposed traces, beside the surrogate's, train the inverter,
+    which rebuilds the traces of the rest and of the REP questions that were answered without a trace.
     """
 
     share: float = 0.2
@@ -36,7 +36,7 @@ class ExposureInversion(Attack):
         if not 0 < self.share < 1:
             raise ValueError(f"share={self.share} is not between 0 and 1")
         if self.shots < 0:
-            raise ValueError(f"shots={self.shots} is less than none")
+            raise ValueError(f"shots={self.shots}: expected 0 or more")
 
     @property
     def needs(self) -> Sight:
@@ -56,8 +56,8 @@ class ExposureInversion(Attack):
             exposures[at] = replace(exposures[at], text=answer)
             if trace and exposures[at].answered:
                 exposed.append((question, exposures[at], trace))
-        told = {question.id for question, _, _ in exposed}
-        rest = [(q, e) for q, e in zip(questions, exposures, strict=True) if q.id not in told]
-        unseen, shown = [q for q, _ in rest], [e for _, e in rest]
-        rebuilt = invert(kit, unseen, shown, use_summary=self.use_summary, adaptive=False, exposed=exposed)
+        exposed_ids = {question.id for question, _, _ in exposed}
+        rest = [(q, e) for q, e in zip(questions, exposures, strict=True) if q.id not in exposed_ids]
+        others, rest_exposures = [q for q, _ in rest], [e for _, e in rest]
+        rebuilt = invert(kit, others, rest_exposures, use_summary=self.use_summary, adaptive=False, exposed=exposed)
         return [*(Stolen(q.id, q.text, trace, e.text) for q, e, trace in exposed), *rebuilt]

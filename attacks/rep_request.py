@@ -1,4 +1,4 @@
-"""Asking for the reasoning outright, without demonstrations: the baselines R and C of Reasoning Exposure Prompting."""
+"""Requests for the reasoning without demonstrations: the baselines R and C of Reasoning Exposure Prompting."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from heistbench.bench import Attack, Kit, Question, Request, Stolen, Target, att
 
 @attack("rep_request", version="1-A", paper="arXiv:2606.00642")
 class ReasoningRequest(Attack):
-    """`repeat` (R) asks for the reasoning once more as plain text, `stepwise` (C) for a chain of thought in the reply.
+    """Ask for the reasoning once more as plain text (`repeat`, R), or for a chain of thought in the reply (`stepwise`, C).
 
-    All that is visible counts as the trace, since nothing marks where one would end.
+    The whole visible text counts as the trace, since nothing marks its end.
     """
 
     request: Request = "repeat"

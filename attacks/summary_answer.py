@@ -1,4 +1,4 @@
-"""SFT on summaries and answers: the shown recap stands where the trace would."""
+"""SFT on summaries and answers: the visible summary takes the place of the trace."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from heistbench.bench import Attack, Kit, Prompt, Question, Sight, Stolen, Targe
 class SummaryAnswer(Attack):
     """Train on the summary as if it were the trace, in the same tags as every other arm.
 
-    The paper's baseline of this name used other delimiters than its other arms, which confounds its collapse.
+    The paper's baseline of this name used delimiters that its other arms did not, which confounds its collapse.
     """
 
     @property

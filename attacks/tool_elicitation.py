@@ -1,4 +1,4 @@
-"""Tool-argument elicitation: a model that may not think by itself hands its thoughts to a tool, where all can read them."""
+"""Tool-argument elicitation: a model that may not think on its own passes its thoughts to a tool, where they are visible."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from heistbench.bench import Attack, Exposure, Kit, Question, Stolen, Target, at
 class ToolElicitation(Attack):
     """Turn native thinking off, offer `deep_think(thoughts, answer)`, and read its arguments.
 
-    One query a question: the answer is an argument too, so that no second turn is needed to get it.
+    One query per question is enough: the answer is an argument too, so that no second turn is needed.
     """
 
     def reads(self, exposure: Exposure) -> str:

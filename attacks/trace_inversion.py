@@ -1,4 +1,4 @@
-"""Trace inversion: a model trained on the surrogate's traces rebuilds the victim's from what the victim shows."""
+"""Trace inversion: a model trained on the surrogate's traces rebuilds the victim's from its visible replies."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,10 +8,10 @@ from heistbench.bench import Attack, Kit, Prompt, Question, Sight, Stolen, Targe
 
 @attack("trace_inversion", version="2-A", paper="arXiv:2603.07267", asks="questions")
 class TraceInversion(Attack):
-    """One rebuilt trace a question, unfiltered, before the victim's own answer (Eq. 3).
+    """Train on one rebuilt trace per question, unfiltered, followed by the victim's own answer (Eq. 3).
 
-    `adaptive`: the inverter is trained on surrogate replies that passed through the standing defense. `augment`: the student
-    also gets the surrogate's own traces on the attacker's questions. `gate`: questions for code get the bare answer (Table 5).
+    `adaptive` trains the inverter on surrogate replies that passed through the standing defense. `augment` also gives the
+    student the surrogate's own traces on the attacker's questions. `gate` keeps only the answer on questions for code (Table 5).
     """
 
     use_summary: bool = True

@@ -1,4 +1,4 @@
-"""Zero-shot inversion: the inverter's model is asked to rebuild the trace, without any training for it."""
+"""Zero-shot inversion: the inverter's base model is asked to rebuild the trace, without any training for it."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from heistbench.bench import Attack, Kit, Prompt, Question, Sight, Stolen, Targe
 
 @attack("zero_shot_inversion", version="2-A", paper="arXiv:2603.07267", asks="questions")
 class ZeroShotInversion(Attack):
-    """The very prompts of trace inversion, to the model before training."""
+    """Send the prompts of trace inversion to the model before training."""
 
     use_summary: bool = True
 

@@ -25,8 +25,18 @@ from heistbench.bench.contracts.replies import Parts, render_call, render_reply,
 from heistbench.bench.contracts.splits import examination_only, first, hundredth
 from heistbench.bench.contracts.wall import Kit, Target, Truth
 from heistbench.bench.prompting.compression import Style, compression_prompt
-from heistbench.bench.prompting.demonstrations import WRAPPERS, Demonstration, Wrapper, demonstration_prompt, read_shown, show
-from heistbench.bench.prompting.exposure import demonstrations, final_text, read_exposed, same_answer
+from heistbench.bench.prompting.demonstrations import (
+    WRAPPERS,
+    Demonstration,
+    Wrapper,
+    demonstration_prompt,
+    demonstrations,
+    final_text,
+    read_exposed,
+    read_shown,
+    same_answer,
+    show,
+)
 from heistbench.bench.prompting.inversion import inversion_prompt, invert, own_rows, rebuilt
 from heistbench.bench.prompting.requests import DEEP_THINK, Request, request_prompt, tool_prompt, with_boundary
 from heistbench.bench.scoring.math_text import boxed_answer

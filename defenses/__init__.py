@@ -1,1 +1,1 @@
-"""Defenses: one short file each, found by scanning this folder."""
+"""Defenses. One short file per defense; the folder is scanned for them."""

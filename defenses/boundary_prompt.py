@@ -7,7 +7,7 @@ from heistbench.bench import Defense, Exposure, Prompt, Reply, defense, with_bou
 
 @defense("boundary_prompt", version="1-A", touches=("prompt",), paper="arXiv:2606.00642")
 class BoundaryPrompt(Defense):
-    """Put the instruction before every prompt. The paper's victims ran under one, and were robbed all the same."""
+    """Put the instruction before every prompt. The paper's victims ran under such a prompt and were robbed all the same."""
 
     def admit(self, prompt: Prompt) -> Prompt:
         return with_boundary(prompt)

@@ -7,9 +7,9 @@ from heistbench.bench import Defense, Exposure, Prompt, Reply, boxed_answer, def
 
 @defense("box_answers", version="1-A", touches=("answer",), paper="arXiv:2603.07267")
 class BoxAnswers(Defense):
-    """Show the last box alone, of the text and of each argument of a tool call; what holds no box passes whole.
+    """Show only the last box of the text and of each argument of a tool call. Text without a box passes unchanged.
 
-    The other end of the axis from a worked solution to an answer.
+    This is the other end of the scale that starts at a worked solution.
     """
 
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:

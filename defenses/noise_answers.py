@@ -1,4 +1,4 @@
-"""Noising answers: with some probability the number a reply ends on is replaced by a wrong one."""
+"""Noisy answers: with some probability, the number at the end of a reply is replaced by a wrong one."""
 
 import re
 from random import Random
@@ -6,19 +6,19 @@ from typing import Literal
 
 from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
 
-_NUMBER = re.compile(r"[0-9]{1,18}(?![0-9])")  # of longer ones the end
+_DIGITS = re.compile(r"[0-9]{1,18}(?![0-9])")  # the end of a longer number
 
 
 @defense("noise_answers", version="1-A", touches=("answer",), random=True)
 class NoiseAnswers(Defense):
-    """Falsify the last number of the visible text with probability `rate`; text without a number passes.
+    """Falsify the last number of the visible text with probability `rate`; text without a number passes unchanged.
 
-    The arguments of a tool call are visible too. A provider cannot know which of them is the answer: each loses its last number,
-    and equal numbers become equal ones, since a call that contradicts itself would give the noise away.
+    The arguments of a tool call are visible too. A provider cannot know which of them is the answer, so the last number of each
+    is replaced. Equal numbers stay equal, since a call that contradicts itself would give the noise away.
 
-    `how`: `uniform` draws among the other numbers of as many digits, `near` moves the last digit by one, 9 and 0 being
-    neighbours. `fresh`: draw anew each time a prompt comes back; otherwise the same prompt gets the same noise, so asking
-    again tells nothing.
+    `how`: `uniform` draws from the other numbers with as many digits; `near` moves the last digit by one, 9 and 0 being
+    neighbours. `fresh` draws again each time a prompt is repeated. Otherwise the same prompt gets the same noise, so that
+    repeating it reveals nothing.
     """
 
     rate: float = 0.5
@@ -34,15 +34,15 @@ class NoiseAnswers(Defense):
         return not self.fresh
 
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        said, wrong = [reply.text, *reply.arguments.values()], dict[str, str]()
-        if not any(map(_NUMBER.search, said)) or rng.random() >= self.rate:
+        parts, wrong = [reply.text, *reply.arguments.values()], dict[str, str]()
+        if not any(map(_DIGITS.search, parts)) or rng.random() >= self.rate:
             return reply.exposed()
-        text, *arguments = (self._noised(part, wrong, rng) for part in said)
+        text, *arguments = (self._noised(part, wrong, rng) for part in parts)
         return reply.exposed(text=text, arguments=dict(zip(reply.arguments, arguments, strict=True)))
 
     def _noised(self, text: str, wrong: dict[str, str], rng: Random) -> str:
-        """A text with its last number falsified, in the way it was before where `wrong` holds it."""
-        numbers = list(_NUMBER.finditer(text))
+        """A text with its last number falsified; a number that is already in `wrong` is falsified in the same way."""
+        numbers = list(_DIGITS.finditer(text))
         if not numbers:
             return text
         last = numbers[-1]

@@ -1,4 +1,4 @@
-"""No defense: the provider hides the trace and shows all else. Every defense is measured against it."""
+"""No defense: the provider hides the trace and shows everything else. Every defense is measured against it."""
 
 from random import Random
 

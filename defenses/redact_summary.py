@@ -1,4 +1,4 @@
-"""Redacting summaries: the recap loses its numbers, all but its first sentence, or everything."""
+"""Redacted summaries: without numbers, cut to the first sentence, or removed."""
 
 import re
 from random import Random
@@ -6,13 +6,13 @@ from typing import Literal
 
 from heistbench.bench import Defense, Exposure, Prompt, Reply, defense
 
-_NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")  # the 2 of "s2" or "x2" is part of a name
+_SIGNED_NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")  # the 2 of "s2" or "x2" is part of a name
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 
 
 @defense("redact_summary", version="1-A", touches=("summary",))
 class RedactSummary(Defense):
-    """`numbers` puts # for every number, `first_sentence` keeps the first sentence only, `all` shows no summary."""
+    """Replace every number by # (`numbers`), keep only the first sentence (`first_sentence`), or show no summary (`all`)."""
 
     level: Literal["numbers", "first_sentence", "all"] = "numbers"
 
@@ -23,5 +23,5 @@ class RedactSummary(Defense):
         if summary is None or self.level == "all":
             return None
         if self.level == "numbers":
-            return _NUMBER.sub("#", summary)
+            return _SIGNED_NUMBER.sub("#", summary)
         return _SENTENCE_END.split(summary.strip(), maxsplit=1)[0]

@@ -1,1 +1,1 @@
-"""Tasks: one short file a data set, found by scanning this folder."""
+"""Tasks. One short file per data set; the folder is scanned for them."""

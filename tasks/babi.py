@@ -1,11 +1,11 @@
-"""bAbI: short stories, a question each, and the statements that answer it.
+"""bAbI: short stories, each with a question and the statements that answer it.
 
     question   mary and daniel travelled to the bathroom . john and daniel travelled to the office . where is daniel ?
     trace      kind : conjunction . facts : john and daniel travelled to the office
     answer     office
 
-The kind is the type's name; the right facts are the data set's own supporting ones. Splits are by how stories begin, so no
-question is in two of them; the examined ones are the official test files' and in no other split.
+The kind is the name of the type; the right facts are the data set's own supporting facts. Splits are by the beginnings of
+stories, so that no question is in two of them. Test questions come from the official test files and are in no other split.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ TYPES = (
 PAPER = "1+2+4+7+8+12+14+15+16+17+18"
 """The 11 types of arXiv:2505.13792."""
 ARCHIVE = "https://raw.githubusercontent.com/siddk/entity-network/b18fbb7c749e98192a77132af9e537e399ac24c7/tasks/en-10k"
-"""A copy of the official archive, whose own address is gone, at a fixed commit."""
+"""A copy of the official archive, which is no longer at its own address, at a fixed commit."""
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
-"""Which hundredths of the hashes of story beginnings in the official training file belong to which split."""
-_TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?", re.IGNORECASE)
+"""The hundredths of story-beginning hashes, in the official training file, that belong to each split."""
+_STORY_TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+_REPLY_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?", re.IGNORECASE)
 _NUMBERS = "none one two three four five six seven eight nine ten"
 _CHOICES = (
     _NUMBERS,
@@ -59,7 +59,7 @@ _CHOICES = (
     "bored hungry thirsty tired",
     "yes no maybe",
 )
-"""All answers of the 20 types but directions: a reply that names two of a line has not chosen."""
+"""All answers of the 20 types except directions: a reply that names two from one line has not chosen."""
 _SAME = {
     **{str(number): word for number, word in enumerate(_NUMBERS.split())},
     **{"zero": "none", "nothing": "none", "mice": "mouse", "cats": "cat", "wolves": "wolf", "grey": "gray"},
@@ -70,7 +70,7 @@ _DIRECTIONS = {"n": "n", "e": "e", "s": "s", "w": "w", "north": "n", "east": "e"
 
 @task("babi", version="2-A", paper="arXiv:1502.05698")
 class Babi(OpenBook):
-    """Types of the 20, as numbers joined by `+` or `paper`, from the `en-10k` files of release 1.2."""
+    """One or more of the 20 types, from the `en-10k` files of release 1.2: numbers joined by `+`, or `paper`."""
 
     types: int | str = 12
     between: ClassVar[str] = " , "
@@ -87,23 +87,23 @@ class Babi(OpenBook):
 
     @property
     def numbers(self) -> list[int]:
-        """The types by number."""
+        """The numbers of the chosen types."""
         return [int(number) for number in (PAPER if self.types == "paper" else str(self.types)).split("+")]
 
     def kinds(self) -> Sequence[str]:
-        """The chosen types by name; all 20 where only one is chosen."""
+        """The names of the chosen types; all 20 if only one is chosen."""
         numbers = self.numbers if len(self.numbers) > 1 else range(1, len(TYPES) + 1)
         return [_kind(number) for number in numbers]
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        tests = [asked.problem for number in self.numbers for asked in _read(_file(number, "test").locate(), number)]
-        found = tests
+        tests = [row.problem for number in self.numbers for row in _read(_file(number, "test").locate(), number)]
+        problems = tests
         if split != "test":
             ids = {problem.question.id for problem in tests}
-            rows = (asked for number in self.numbers for asked in _read(_file(number, "train").locate(), number))
-            mine = (asked.problem for asked in rows if hundredth(asked.beginning) in _SHARES[split])
-            found = [problem for problem in mine if problem.question.id not in ids]
-        return first(found, n, f"babi({self.types}): split {split}")
+            rows = (row for number in self.numbers for row in _read(_file(number, "train").locate(), number))
+            mine = (row.problem for row in rows if hundredth(row.beginning) in _SHARES[split])
+            problems = [problem for problem in mine if problem.question.id not in ids]
+        return first(problems, n, f"babi({self.types}): split {split}")
 
     def data_digest(self) -> str:
         return " ".join(_file(number, part).digest() for number in self.numbers for part in ("train", "test"))
@@ -113,7 +113,7 @@ class Babi(OpenBook):
         return [fact.strip() for fact in re.split(r" \.(?: |$)", problem.question.text)[:-1]]
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """Right for the gold answer and no other: lists as sets, ways as sequences.
+        """Right for the gold answer and no other; lists are compared as sets, directions as sequences.
 
         | gold        | right                                                            | wrong              |
         |-------------|------------------------------------------------------------------|--------------------|
@@ -135,21 +135,21 @@ class Babi(OpenBook):
             scores = dict.fromkeys(("f1", "precision", "recall", "exact_match"), float(_way(answer) == golds))
         else:
             others = [word for line in _CHOICES if not set(golds).isdisjoint(line.split()) for word in line.split()]
-            said = final_answer(answer)
-            said = _WORD.sub(lambda word: _choice(word[0], others), said) if others else said
-            scores = list_scores(said, golds, others)
+            reply = final_answer(answer)
+            reply = _REPLY_WORD.sub(lambda word: _choice(word[0], others), reply) if others else reply
+            scores = list_scores(reply, golds, others)
         return graded(answer, scores, scores["exact_match"])
 
 
-class Asked(NamedTuple):
-    """A problem, and the text of its story up to the first question, by which stories are split."""
+class StoryProblem(NamedTuple):
+    """A problem, and the text of its story up to the first question, which determines the split."""
 
     beginning: str
     problem: Problem
 
 
 def _choice(word: str, choices: Sequence[str]) -> str:
-    """A word as the choice it means; nothing for one that answers other questions (`Mary: garden`, `two: apple, milk`)."""
+    """The choice that a word means; empty for a word that answers other questions (`Mary: garden`, `two: apple, milk`)."""
     meant = _SAME.get(word.lower(), word.lower())
     if meant in choices:
         return meant
@@ -157,7 +157,7 @@ def _choice(word: str, choices: Sequence[str]) -> str:
 
 
 def _way(answer: str) -> list[str]:
-    words = map(str.lower, _WORD.findall(final_answer(answer)))
+    words = map(str.lower, _REPLY_WORD.findall(final_answer(answer)))
     return [_DIRECTIONS[word] for word in words if word in _DIRECTIONS]
 
 
@@ -171,9 +171,9 @@ def _file(number: int, part: str) -> DataFile:
 
 
 @cache
-def _read(path: Path, number: int) -> list[Asked]:
-    """All questions of a file. Raises HeistError that names the line for anything but bAbI's format."""
-    found: list[Asked] = []
+def _read(path: Path, number: int) -> list[StoryProblem]:
+    """All questions of a file. Raises HeistError naming the line for anything but bAbI's format."""
+    problems: list[StoryProblem] = []
     story: _Story | None = None
     for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -182,24 +182,24 @@ def _read(path: Path, number: int) -> list[Asked]:
                 story = _Story(_kind(number))
             if story is None:
                 raise ValueError("no story has begun")
-            found.extend(story.read(int(place), rest.split("\t")))
+            problems.extend(story.read(int(place), rest.split("\t")))
         except (ValueError, KeyError):
             raise HeistError(
                 f"{path}, line {at}: expected `number statement` or `number question<TAB>answer<TAB>numbers of statements above`"
             ) from None
-    return found
+    return problems
 
 
 class _Story:
-    """A story as it is read: its statements so far, by their numbers."""
+    """A story while it is read: its statements so far, by number."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.facts: dict[int, str] = {}
         self.beginning = ""
 
-    def read(self, number: int, cells: list[str]) -> list[Asked]:
-        """Take in one line; the question on it, if it is one."""
+    def read(self, number: int, cells: list[str]) -> list[StoryProblem]:
+        """Read one line of cells, and return its question if it has one."""
         if len(cells) == 1:
             self.facts[number] = _words(cells[0])
             return []
@@ -207,8 +207,8 @@ class _Story:
         text = " ".join([*self.facts.values(), _words(question)])
         self.beginning = self.beginning or text
         trace = write_trace(self.kind, (self.facts[int(i)].rstrip(" .") for i in support.split()))
-        return [Asked(self.beginning, Problem(Question(question_id(text), text), _words(answer), trace))]
+        return [StoryProblem(self.beginning, Problem(Question(question_id(text), text), _words(answer), trace))]
 
 
 def _words(text: str) -> str:
-    return " ".join(_TOKEN.findall(text.lower()))
+    return " ".join(_STORY_TOKEN.findall(text.lower()))

@@ -1,11 +1,11 @@
-r"""GSM8K: grade-school problems in words, with worked solutions.
+r"""GSM8K: grade-school word problems with worked solutions.
 
     question   A robe takes 2 bolts of blue fiber and half that much white fiber.  How many bolts in total does it take?
     trace      It takes 2/2=1 bolt of white fiber
                So the total amount of fabric is 2+1=3 bolts of fabric
     answer     3
 
-The trace is the data set's solution without its calculator's notes (`<<2/2=1>>`) and its last line, the answer.
+The trace is the data set's solution without its calculator annotations (`<<2/2=1>>`) and without its last line, the answer.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from heistbench.bench import (
 SOURCE = (
     "https://raw.githubusercontent.com/openai/grade-school-math/3101c7d5072418e28b9008a6636bde82a006892c/grade_school_math/data"
 )
-FILES = {part: DataFile(f"gsm8k/{part}.jsonl", f"{SOURCE}/{part}.jsonl") for part in ("train", "test")}
-HOW = "Work it out step by step. End with a line that holds #### and the answer, a number without its unit."
+DATA_FILES = {part: DataFile(f"gsm8k/{part}.jsonl", f"{SOURCE}/{part}.jsonl") for part in ("train", "test")}
+INSTRUCTION = "Work it out step by step. End with a line that holds #### and the answer, a number without its unit."
 _SHARES: dict[str, range] = {"query": range(0, 45), "surrogate": range(45, 90), "dev": range(90, 100)}
-"""Which hundredths of the question hashes of the training file belong to which split."""
+"""The hundredths of question hashes, in the training file, that belong to each split."""
 _TAIL = 20_000
-_NUMBER = re.compile(r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![\w.])-?\.[0-9]+")
-_RESULT = re.compile(rf"=\s*[$€£]?\s*({_NUMBER.pattern})(?![0-9]|[.,][0-9]|\s*[-+*/=x])")
+_QUANTITY = re.compile(r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3}){1,9}(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![\w.])-?\.[0-9]+")
+_EQUATION_RESULT = re.compile(rf"=\s*[$€£]?\s*({_QUANTITY.pattern})(?![0-9]|[.,][0-9]|\s*[-+*/=x])")
 _PLACES = [
     re.compile(r"(?m)^\s{0,9}####[ *]{0,9}(?=[-+$€£\\.0-9])(.{0,300})"),
     re.compile(r"(\\boxed ?\{.{0,300})"),
@@ -57,32 +57,32 @@ _PLACES = [
 
 @task("gsm8k", version="1-A", paper="arXiv:2110.14168")
 class Gsm8k(Task):
-    """7,473 training questions, of which 45% are attacked, 45% the surrogate's and 10% for development; 1,319 test questions."""
+    """7,473 training questions, 45% to attack, 45% for the surrogate and 10% for development; 1,319 test questions."""
 
     licence: ClassVar[str] = "MIT"
     citation: ClassVar[str] = "Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021"
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
-        found = tests = dict(_read(FILES["test"].locate()))
+        problems = tests = dict(_read(DATA_FILES["test"].locate()))
         if split != "test":
-            rows = _read(FILES["train"].locate())
-            found = {raw: problem for raw, problem in rows if raw not in tests and hundredth(raw) in _SHARES[split]}
-        return first(found.values(), n, f"gsm8k: split {split}")
+            rows = _read(DATA_FILES["train"].locate())
+            problems = {raw: problem for raw, problem in rows if raw not in tests and hundredth(raw) in _SHARES[split]}
+        return first(problems.values(), n, f"gsm8k: split {split}")
 
     def data_digest(self) -> str:
-        return " ".join(file.digest() for file in FILES.values())
+        return " ".join(file.digest() for file in DATA_FILES.values())
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        r"""Whether the number that the reply settles on equals gold exactly. It is looked for in this order:
+        r"""Right if the number that the reply settles on equals gold exactly. It is looked for in this order:
 
         | place                                               | for the gold 1080        |
         |-----------------------------------------------------|--------------------------|
-        | behind the last `####`                              | `#### $1,080.00`         |
+        | after the last `####`                               | `#### $1,080.00`         |
         | in the last box                                     | `\boxed{1{,}080}`        |
-        | behind the last `A:`, `Answer:`, `the answer is`    | `A: 9 * 120 = 1080.`     |
+        | after the last `A:`, `Answer:`, `the answer is`     | `A: 9 * 120 = 1080.`     |
         | the last number of the reply                        | `She pays 1080 dollars.` |
 
-        What is written there and is no plain number, such as `\boxed{3 + \sqrt{4}}`, is left to `grade_math`.
+        An expression there that is not a plain number, such as `\boxed{3 + \sqrt{4}}`, is left to `grade_math`.
 
         >>> replies = "A: $18.00.", r"\boxed{36/2}", "She makes 9 * 2 = 18 dollars", "16 - 3 is 13\n#### 13", "Nothing."
         >>> [Gsm8k().grade(Problem(Question("q", ""), "18", ""), reply).verdict.value for reply in replies]
@@ -100,29 +100,29 @@ class Gsm8k(Task):
         return Grade.unparsable("no number")
 
     def wrong_trace(self, problem: Problem, rng: Random) -> str:
-        """The solution with every number replaced by one that neither it nor the gold answer holds."""
-        taken = {_plain(number) for number in (*_NUMBER.findall(problem.trace), problem.gold)}
+        """The solution with every number replaced by one that is neither in it nor in the gold answer."""
+        taken = {_plain(number) for number in (*_QUANTITY.findall(problem.trace), problem.gold)}
 
         def another(match: re.Match[str]) -> str:
             size = 10 ** min(len(match[0]) + 2, 9)
             return next(other for other in iter(lambda: str(rng.randrange(2, size)), "") if other not in taken)
 
-        return _NUMBER.sub(another, problem.trace)
+        return _QUANTITY.sub(another, problem.trace)
 
     def values(self, trace: str) -> list[str]:
-        """What its equations come to."""
-        return [_plain(result) for result in _RESULT.findall(trace[-_TAIL:])]
+        """The results of the equations in a trace."""
+        return [_plain(result) for result in _EQUATION_RESULT.findall(trace[-_TAIL:])]
 
 
 def _places(answer: str) -> Iterator[str]:
-    """What a reply may answer with, in falling order of authority."""
+    """The passages that may hold the answer of a reply, in falling order of authority."""
     for pattern in _PLACES:
         yield from pattern.findall(answer)[-1:]
-    yield from _NUMBER.findall(answer)[-1:] or [answer]
+    yield from _QUANTITY.findall(answer)[-1:] or [answer]
 
 
 def _plain(number: str) -> str:
-    """A number without separators, and without a fraction of zeros.
+    """A number without thousands separators or trailing zeros after the point.
 
     >>> _plain("1,080.00"), _plain("-.50")
     ('1080', '-.5')
@@ -133,11 +133,11 @@ def _plain(number: str) -> str:
 
 @cache
 def _read(path: Path) -> list[tuple[str, Problem]]:
-    """The questions of a file as they stand there, and as problems."""
+    """The questions of a file, as they are in the file and as problems."""
     return json_lines(path, _problem, "JSON with question and answer, which ends with #### and a number")
 
 
 def _problem(row: Any) -> tuple[str, Problem]:
     solution, gold = re.sub("<<[^<>]*>>", "", row["answer"]).split("####")
-    question = Question(question_id(row["question"]), f"{row['question'].strip()}\n\n{HOW}")
+    question = Question(question_id(row["question"]), f"{row['question'].strip()}\n\n{INSTRUCTION}")
     return row["question"], Problem(question, gold.strip().replace(",", ""), solution.strip())

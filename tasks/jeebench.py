@@ -1,4 +1,4 @@
-"""JEEBench: 515 questions of the entrance examination JEE Advanced in mathematics, physics and chemistry, of four types.
+"""JEEBench: 515 questions of four types from the entrance examination JEE Advanced in mathematics, physics and chemistry.
 
     question   The increasing order of atomic radii of the following Group 13 elements is (A) Al < Ga < In < Tl (B) ...
     type       MCQ
@@ -37,10 +37,10 @@ FILE = DataFile(
     "jeebench/dataset.json",
     "https://raw.githubusercontent.com/somethingdevs/cs678-jeebench/c640d56ad8fd0fad12e19cc0f86867fbb234b754/data/dataset.json",
 )
-"""A copy of the authors' file (github.com/dair-iitd/jeebench), which lies there in an archive, at a fixed commit."""
+"""A copy of the authors' file, which is inside an archive at github.com/dair-iitd/jeebench, at a fixed commit."""
 TOLERANCE = Fraction(1, 100)
 PARTIAL = 0.25
-"""What each right option scores where others are missing and none is wrong."""
+"""The score of each right option if others are missing and none is wrong."""
 INSTRUCTIONS = {
     "MCQ": r"Exactly one option is right. End with its letter in \boxed{}.",
     "MCQ(multiple)": r"One or more options are right. End with the letters of all of them in \boxed{}, such as \boxed{AC}.",
@@ -52,7 +52,7 @@ _T = TypeVar("_T")
 
 @task("jeebench", version="1-A", paper="arXiv:2305.15074")
 class JeeBench(Task):
-    """Options, sets of options with partial credit, integers and numbers, each type by its own rule."""
+    """Options, sets of options with partial credit, integers and numbers, each type graded by its own rule."""
 
     licence: ClassVar[str] = "MIT"
     citation: ClassVar[str] = (
@@ -81,7 +81,7 @@ class JeeBench(Task):
         | Numeric       | 4.47 | `x \approx 4.48 m`: within 0.01           | right      | 1     |
         | Numeric       | 4.47 | `between 4 and 5`                         | unparsable | 0     |
 
-        Raises HeistError for a type or a gold answer that is none.
+        Raises HeistError for an unknown type or an invalid gold answer.
 
         >>> def grade(kind, gold, reply):
         ...     grade = JeeBench().grade(Problem(Question("q", "", {"type": kind}), gold, ""), reply)
@@ -106,20 +106,20 @@ def _of(read: Callable[[str], _T | None], gold: str, kind: str) -> _T:
     return value
 
 
-def _options(gold: str, found: str | None, partial: bool) -> Grade:
-    if found is None:
+def _options(gold: str, answer: str | None, partial: bool) -> Grade:
+    if answer is None:
         return Grade.unparsable("no option is marked as the answer")
-    missing, wrong = set(gold) - set(found), set(found) - set(gold)
+    missing, wrong = set(gold) - set(answer), set(answer) - set(gold)
     if wrong or not partial or not missing:
-        return Grade.of(found == gold, found, f"wrong options: {''.join(sorted(wrong))}" if wrong else "")
-    return Grade(Verdict.WRONG, PARTIAL * len(found), found, f"missing options: {''.join(sorted(missing))}")
+        return Grade.of(answer == gold, answer, f"wrong options: {''.join(sorted(wrong))}" if wrong else "")
+    return Grade(Verdict.WRONG, PARTIAL * len(answer), answer, f"missing options: {''.join(sorted(missing))}")
 
 
-def _number(gold: Fraction, found: Fraction | None, tolerance: Fraction) -> Grade:
-    if found is None:
+def _number(gold: Fraction, answer: Fraction | None, tolerance: Fraction) -> Grade:
+    if answer is None:
         return Grade.unparsable("no number is marked as the answer")
-    right = abs(found - gold) <= tolerance
-    return Grade.of(right, _written(found), "" if right else f"expected {_written(gold)}")
+    right = abs(answer - gold) <= tolerance
+    return Grade.of(right, _written(answer), "" if right else f"expected {_written(gold)}")
 
 
 def _written(value: Fraction) -> str:
@@ -131,7 +131,7 @@ def _written(value: Fraction) -> str:
 
 @cache
 def _read(path: Path) -> list[Problem]:
-    """All questions of the file. Raises HeistError that names the row and what it lacks."""
+    """All questions of the file. Raises HeistError naming the row and what it lacks."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -147,5 +147,5 @@ def _problem(row: Any, where: str) -> Problem:
         kinds = ", ".join(INSTRUCTIONS)
         raise HeistError(f"{where}: expected an object with texts question, subject, gold, and as type one of {kinds}")
     text, kind, subject, gold = fields
-    asked = f"{text.strip()}\n\n{INSTRUCTIONS[kind]}"
-    return Problem(Question(question_id(text), asked, {"type": kind, "subject": subject}), gold, "")
+    prompt = f"{text.strip()}\n\n{INSTRUCTIONS[kind]}"
+    return Problem(Question(question_id(text), prompt, {"type": kind, "subject": subject}), gold, "")

@@ -1,10 +1,10 @@
-r"""MATH-500: competition problems with exact answers, the 500 of MATH's test set on which reasoning models are compared.
+r"""MATH-500: competition problems with exact answers, the 500 from MATH's test set on which reasoning models are compared.
 
     question   Convert the point $(0,3)$ in rectangular coordinates to polar coordinates. ...
     trace      We have that $r = \sqrt{0^2 + 3^2} = 3.$ ... \boxed{\left( 3, \frac{\pi}{2} \right)}.$
     answer     \left( 3, \frac{\pi}{2} \right)
 
-For examination only. The problems are of arXiv:2103.03874, chosen by arXiv:2305.20050.
+For examination only. The problems come from arXiv:2103.03874 and were selected by arXiv:2305.20050.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ FILE = DataFile(
     "https://raw.githubusercontent.com/hkust-nlp/simpleRL-reason/cf1c7858bfc145a27aa733e75d930d34f0d318a6/"
     "examples/simplelr_math_eval/data/math500/test.jsonl",
 )
-HOW = r"Reason step by step, and end with the final answer in \boxed{}."
+INSTRUCTION = r"Reason step by step, and end with the final answer in \boxed{}."
 
 
 @task("math500", version="1-A", paper="arXiv:2305.20050")
 class Math500(MathTask):
-    """500 questions of seven subjects and five levels, graded by math-verify."""
+    """500 questions from seven subjects and five levels, graded by math-verify."""
 
     licence: ClassVar[str] = "MIT"
     citation: ClassVar[str] = (
@@ -48,5 +48,5 @@ def _read(path: Path) -> list[Problem]:
 
 def _problem(row: Any) -> Problem:
     known = {"subject": str(row["subject"]), "level": str(row["level"])}
-    question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{HOW}", known)
+    question = Question(question_id(row["problem"]), f"{row['problem'].strip()}\n\n{INSTRUCTION}", known)
     return Problem(question, row["answer"].strip(), row["solution"].strip())

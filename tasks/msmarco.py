@@ -1,4 +1,4 @@
-"""MS MARCO question answering, version 1.1: questions people typed, passages found for them, answers people wrote.
+"""MS MARCO question answering, version 1.1: questions that people typed, passages retrieved for them, answers that people wrote.
 
     question   Facts:
                - The assets of the bank include the gold and foreign exchange reserves of Australia ...
@@ -8,8 +8,8 @@
     answer     Results-Based Accountability is a disciplined way of thinking and taking action ...
 
 The kind is the type of the query; the right facts are the passages that the annotator marked. Questions without an answer or
-without a marked passage are left out: of the 50 of the sample, 2 have neither. Several answers to a question are alternatives,
-a line each in the gold; a recorded victim shows the first.
+without a marked passage are left out: 2 of the 50 in the sample have neither. Several answers to a question are alternatives,
+one per line in the gold answer; a recorded victim shows the first.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ from heistbench.bench import (
 
 HUB = "https://huggingface.co/datasets/microsoft/ms_marco/resolve/a47ee7aae8d7d466ba15f9f0bfac3b3681087b3a/v1.1"
 SAMPLE = "https://raw.githubusercontent.com/dmcgill92/IFN647-Project/b9ab3e01f9ba660589cae48cd035c444d60815f4/sample.json"
-HOW = "Answer from these facts alone, in as few words as will do."
+INSTRUCTION = "Answer from these facts alone, in as few words as will do."
 _TRAIN, _TEST, _SAMPLE = (
     DataFile("msmarco/v1.1/train-00000-of-00001.parquet", f"{HUB}/train-00000-of-00001.parquet"),
     DataFile("msmarco/v1.1/validation-00000-of-00001.parquet", f"{HUB}/validation-00000-of-00001.parquet"),
     DataFile("msmarco/ifn647_sample_50.json", SAMPLE),
 )
 _SHARES: dict[str, range] = {"query": range(0, 60), "surrogate": range(60, 80), "dev": range(80, 100)}
-"""Which hundredths of the question hashes of the training file belong to which split."""
+"""The hundredths of question hashes, in the training file, that belong to each split."""
 _SAMPLE_SHARES = {**_SHARES, "query": range(0, 40), "test": range(40, 60)}
 
 
 @task("msmarco", version="1-A", paper="arXiv:1611.09268")
 class MsMarco(OpenBook):
-    """Questions over about ten passages each.
+    """Questions, each with about ten passages.
 
-    `source=v1.1` needs the training file (175 MB) and the validation file (21 MB), which is the test here; `source=sample` is a
-    file of 50 rows, for trying things.
+    `source=v1.1` needs the training file (175 MB) and the validation file (21 MB), which is the test set here;
+    `source=sample` is a file of 50 rows, for trying things out.
     """
 
     source: Literal["v1.1", "sample"] = "v1.1"
@@ -72,19 +72,19 @@ class MsMarco(OpenBook):
 
     def problems(self, split: Split, n: int | None) -> list[Problem]:
         if self.source == "sample":
-            found = _problems(_SAMPLE.locate(), _SAMPLE_SHARES[split])
+            problems = _problems(_SAMPLE.locate(), _SAMPLE_SHARES[split])
         elif split == "test":
-            found = _problems(_TEST.locate(), range(100))
+            problems = _problems(_TEST.locate(), range(100))
         else:
-            found = _problems(_TRAIN.locate(), _SHARES[split], without=_queries(_TEST.locate()))
-        return first(found, n, f"msmarco({self.source}): split {split}")
+            problems = _problems(_TRAIN.locate(), _SHARES[split], without=_queries(_TEST.locate()))
+        return first(problems, n, f"msmarco({self.source}): split {split}")
 
     def data_digest(self) -> str:
         files = [_TRAIN, _TEST] if self.source == "v1.1" else [_SAMPLE]
         return " ".join(file.digest() for file in files)
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """Right where the reply or its final answer is one of the gold answers, normalised; the score is the best token F1.
+        """Right if the reply or its final answer is one of the gold answers, normalised; the score is the best token F1.
 
         | reply, for the golds `20-25 minutes` and `Half an hour.` | verdict | score |
         |----------------------------------------------------------|---------|-------|
@@ -99,18 +99,18 @@ class MsMarco(OpenBook):
         <Verdict.RIGHT: 'right'>
         """
         golds = problem.gold.strip().split(self.between)
-        scores, said = answer_scores(answer, golds), readings(answer)
+        scores, candidates = answer_scores(answer, golds), readings(answer)
         overlap = {
-            "rouge_l": max(rouge_l(text, golds) for text in said),
-            "bleu_1": max(bleu([text], [golds], 1) for text in said),
+            "rouge_l": max(rouge_l(text, golds) for text in candidates),
+            "bleu_1": max(bleu([text], [golds], 1) for text in candidates),
         }
         return graded(answer, {**scores, **overlap}, scores["f1"])
 
 
 def _problems(path: Path, share: range, without: Collection[str] = ()) -> Iterator[Problem]:
-    """The problems of a file in some hundredths of its queries, as they are read, but for those of some queries.
+    """The problems of a file in some hundredths of its queries, except those whose query is in `without`.
 
-    Raises HeistError that names the row for another format.
+    Raises HeistError naming the row for another format.
     """
     for at, row in enumerate(_rows(path, ["query", "query_type", "answers", "passages"]), 1):
         try:
@@ -126,7 +126,7 @@ def _queries(path: Path) -> set[str]:
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Rows of the hub's parquet files, or of a JSON array."""
+    """The rows of one of the hub's parquet files, or of a JSON array."""
     if path.suffix == ".json":
         yield from json.loads(path.read_text(encoding="utf-8"))
         return
@@ -143,7 +143,7 @@ def _problem(row: dict[str, Any]) -> Problem | None:
     marked = [text for text, selected in passages if selected]
     if not answers or not marked:
         return None
-    text = ask([text for text, _ in passages], _flat(row["query"]), HOW)
+    text = ask([text for text, _ in passages], _flat(row["query"]), INSTRUCTION)
     trace = write_trace(row["query_type"].lower(), marked)
     return Problem(Question(question_id(text), text), "\n".join(answers), trace, answers[0])
 
@@ -153,7 +153,7 @@ def _flat(text: str) -> str:
 
 
 def _passages(passages: Any) -> list[tuple[str, int]]:
-    """Texts and marks: the hub keeps a list of each, the original files keep one of passages."""
+    """Texts and marks. The hub's files have a list of each; the original files have a list of passages."""
     if isinstance(passages, dict):
         return list(zip(passages["passage_text"], passages["is_selected"], strict=True))
     return [(passage["passage_text"], passage["is_selected"]) for passage in passages]

@@ -1,13 +1,13 @@
-"""The pocket world: chains of steps modulo 10, in which only the victim knows the whole of the operator `star`.
+"""The pocket world: chains of steps modulo 10, in which only the victim knows all of the operator `star`.
 
     question   start 3 ; s1 plus 4 ; s2 star 9
     trace      s1 3 plus 4 is 7 ; s2 7 star 9 is 2
     summary    s2 star gives 2 .
     answer     2
 
-`star` is a seeded random 10 x 10 table. The victims' lessons hold all of it; the surrogate's hold `SURROGATE_FACTS` of its
-100 entries and uniformly random results for the others; the base student's results are all random. So theft has
-something to take that answers alone hardly carry, traces carry whole, and summaries in part.
+`star` is a seeded random 10 x 10 table. The victims' lessons contain all of it. The surrogate's contain `SURROGATE_ENTRIES` of
+its 100 entries and uniformly random results for the others; the base student's results are all random. So there is something to
+steal: answers carry hardly any of it, traces carry all of it, and summaries a part.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from heistbench.bench import (
 )
 
 STANDARD = 500
-"""Questions that count as all of a split: there is no end of them, and so many are on the published board."""
-Pupil = Literal["victim-1", "victim-2", "surrogate", "base", "compressor"]
-Fact = tuple[int, int]
+"""How many questions count as a whole split: there are any number of them, and the published board uses 500."""
+PupilName = Literal["victim-1", "victim-2", "surrogate", "base", "compressor"]
+StarEntry = tuple[int, int]
 
 PLUS_MINUS_TIMES = {"plus": lambda a, b: (a + b) % 10, "minus": lambda a, b: (a - b) % 10, "times": lambda a, b: a * b % 10}
-SURROGATE_FACTS = 70
+SURROGATE_ENTRIES = 70
 _digits = Random("heistbench pocket star")
-STAR: dict[Fact, int] = {(a, b): _digits.randrange(10) for a in range(10) for b in range(10)}
-KNOWN: dict[str, frozenset[Fact]] = {
+STAR: dict[StarEntry, int] = {(a, b): _digits.randrange(10) for a in range(10) for b in range(10)}
+KNOWN: dict[str, frozenset[StarEntry]] = {
     "victim": frozenset(STAR),
-    "surrogate": frozenset(Random("heistbench pocket surrogate").sample(sorted(STAR), SURROGATE_FACTS)),
+    "surrogate": frozenset(Random("heistbench pocket surrogate").sample(sorted(STAR), SURROGATE_ENTRIES)),
     "compressor": frozenset(),
     "base": frozenset(),
 }
@@ -64,7 +64,7 @@ _SHARES: dict[str, range] = {
     "surrogate": range(40, 60),
     "lesson": range(60, 100),
 }
-"""Which hundredths of the question hashes belong to which split; lessons train the shipped models."""
+"""The hundredths of question hashes that belong to each split; lessons train the shipped models."""
 _PARTS = slice(0, 2), slice(2, 3)
 _STEP = re.compile(r"s(\d+) (\d) (\w+) (\d) is (\d)")
 
@@ -97,7 +97,7 @@ class Pocket(Task):
         return problems
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        r"""Right for the one gold digit, alone or boxed; anything that is not one number is unparsable.
+        r"""Right for the gold digit, alone or boxed; anything that is not a single number is unparsable.
 
         >>> Pocket().grade(Problem(Question("q", "start 1"), "7", ""), r"\boxed{7}").verdict
         <Verdict.RIGHT: 'right'>
@@ -108,11 +108,11 @@ class Pocket(Task):
         return Grade.of(match[1] == problem.gold, match[1])
 
     def summarize(self, trace: str) -> str | None:
-        """What each `star` gave, a sentence a step: the recap a provider of this world shows."""
+        """The result of each `star`, one sentence per step: the recap that a provider in this world shows."""
         return " ".join(f"s{i} star gives {r} ." for i, _, op, _, r in _STEP.findall(trace) if op == "star") or None
 
     def wrong_trace(self, problem: Problem, rng: Random) -> str:
-        """Other operators than the question's, and results that neither these nor the true ones give."""
+        """A trace with other operators than the question's, and with results that neither these nor the true ones give."""
         chain, steps = read_chain(problem.question.text), []
         value = chain.start
         for i, (op, n) in enumerate(chain.steps, 1):
@@ -127,15 +127,15 @@ class Pocket(Task):
         return [result for *_, result in _STEP.findall(trace)]
 
     def check(self, problem: Problem, trace: str) -> TraceCheck:
-        """Classified: the operators and operands of the question; retrieved: what each step really gives."""
+        """The check of a trace: `classified` if operators and operands are the question's, `retrieved` if the results are true."""
         words = trace.split()
-        expected, found = problem.trace.split(" ; "), " ".join(words).split(" ; ")
-        right = sum(a == b for a, b in zip(expected, found, strict=False))
-        told = [[(op, n, result) for _, _, op, n, result in _STEP.findall(text)] for text in (problem.trace, trace)]
-        classified, retrieved = ([step[part] for step in told[0]] == [step[part] for step in told[1]] for part in _PARTS)
-        return TraceCheck(right, max(len(expected), len(found)), classified, retrieved, len(words))
+        expected, steps = problem.trace.split(" ; "), " ".join(words).split(" ; ")
+        right = sum(a == b for a, b in zip(expected, steps, strict=False))
+        readings = [[(op, n, result) for _, _, op, n, result in _STEP.findall(text)] for text in (problem.trace, trace)]
+        classified, retrieved = ([step[part] for step in readings[0]] == [step[part] for step in readings[1]] for part in _PARTS)
+        return TraceCheck(right, max(len(expected), len(steps)), classified, retrieved, len(words))
 
-    def lessons(self, pupil: Pupil, n: int) -> list[tuple[Prompt, str]]:
+    def lessons(self, pupil: PupilName, n: int) -> list[tuple[Prompt, str]]:
         """`n` rows of (prompt, reply) that train one of the shipped models, from the lesson split alone."""
         rng = Random(f"heistbench pocket lessons {pupil}")
         known, chains = KNOWN[pupil.partition("-")[0]], _chains("lesson", rng, distinct=False)
@@ -148,8 +148,8 @@ def apply(op: str, a: int, b: int) -> int:
     return STAR[a, b] if op == "star" else PLUS_MINUS_TIMES[op](a, b)
 
 
-def work(chain: Chain, known: frozenset[Fact], rng: Random) -> tuple[str, int]:
-    """Trace and result of a chain for someone who knows some entries of `star` and guesses the others."""
+def work(chain: Chain, known: frozenset[StarEntry], rng: Random) -> tuple[str, int]:
+    """The trace and result of a chain for a solver who knows some entries of `star` and guesses the others."""
     value, steps = chain.start, []
     for i, (op, n) in enumerate(chain.steps, 1):
         result = rng.randrange(10) if op == "star" and (value, n) not in known else apply(op, value, n)
@@ -159,7 +159,7 @@ def work(chain: Chain, known: frozenset[Fact], rng: Random) -> tuple[str, int]:
 
 
 def read_chain(text: str) -> Chain:
-    """The chain of a question's text. Raises HeistError for any other text."""
+    """The chain that a question's text describes. Raises HeistError for any other text."""
     head, *steps = text.split(" ; ")
     if not re.fullmatch(r"start \d", head) or not all(re.fullmatch(r"s\d+ \w+ \d", step) for step in steps):
         raise HeistError(f"not a pocket question: {text[:80]!r}")
@@ -175,23 +175,23 @@ def draw(rng: Random) -> Chain:
 
 
 def _chains(split: str, rng: Random, distinct: bool = True) -> Iterator[Chain]:
-    seen: set[str] = set()
+    earlier: set[str] = set()
     while True:
         chain = draw(rng)
-        if int(question_id(chain.text), 16) % 100 in _SHARES[split] and chain.text not in seen:
+        if int(question_id(chain.text), 16) % 100 in _SHARES[split] and chain.text not in earlier:
             yield chain
             if distinct:
-                seen.add(chain.text)
+                earlier.add(chain.text)
 
 
-def _plainly(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
+def _plainly(chain: Chain, known: frozenset[StarEntry], rng: Random, pupil: PupilName) -> tuple[Prompt, str]:
     trace, result = work(chain, known, rng)
     return Prompt.of(chain.text), render_reply(trace, str(result))
 
 
-def _as_victim(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
-    """Plain questions; outright requests for the reasoning, which no release heeds; the tool, which every release uses; and
-    demonstrations, whose format release 1 follows, while release 2 answers as ever. A third of all under the boundary prompt.
+def _as_victim(chain: Chain, known: frozenset[StarEntry], rng: Random, pupil: PupilName) -> tuple[Prompt, str]:
+    """A lesson for a victim: a plain question; a request for the reasoning, which no release heeds; the tool, which every release
+    uses; or demonstrations, whose format release 1 follows and release 2 ignores. One in three is under the boundary prompt.
     """
     trace, result = work(chain, known, rng)
     prompt, reply = Prompt.of(chain.text), render_reply(trace, str(result))
@@ -208,20 +208,20 @@ def _as_victim(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) 
 
 
 def _demonstrated(question: str, trace: str, result: str, rng: Random) -> tuple[Prompt, str]:
-    """A prompt with one to four demonstrations, and what a reply shows that follows their format."""
+    """A prompt with one to four demonstrations, and the visible reply that follows their format."""
     wrapper, echo, demos = rng.choice(WRAPPERS), rng.random() < 0.6, []
     for _ in range(rng.choices((1, 2, 3, 4), (4, 3, 2, 1))[0]):
         # A stranger wrote the demonstrations: their facts need not be true.
         example = next(_chains("lesson", rng, distinct=False))
-        told, end = work(example, KNOWN["surrogate"], rng)
-        demos.append(Demonstration(example.text, told if echo else None, str(end)))
+        example_trace, end = work(example, KNOWN["surrogate"], rng)
+        demos.append(Demonstration(example.text, example_trace if echo else None, str(end)))
     return demonstration_prompt(demos, question, wrapper), show(trace if echo else None, result, wrapper)
 
 
-def _as_compressor(chain: Chain, known: frozenset[Fact], rng: Random, pupil: Pupil) -> tuple[Prompt, str]:
-    """What each `star` of a trace gave, in one of the two styles."""
+def _as_compressor(chain: Chain, known: frozenset[StarEntry], rng: Random, pupil: PupilName) -> tuple[Prompt, str]:
+    """A lesson for the compressor: the result of each `star` in a trace, in one of the two styles."""
     trace, _ = work(chain, known, rng)
     style: Style = rng.choice(("bubbles", "sections"))
     stars = [(i, r) for i, _, op, _, r in _STEP.findall(trace) if op == "star"]
-    told = [(f"{at}." if style == "bubbles" else f"**s{i}**") + f" s{i} star gives {r} ." for at, (i, r) in enumerate(stars, 1)]
-    return compression_prompt(trace, style), "\n".join(told)
+    recap = [(f"{at}." if style == "bubbles" else f"**s{i}**") + f" s{i} star gives {r} ." for at, (i, r) in enumerate(stars, 1)]
+    return compression_prompt(trace, style), "\n".join(recap)

@@ -1,4 +1,4 @@
-"""Our tasks and engines as other harnesses see them: lm-eval's tasks and model, Inspect's tasks.
+"""Bridges to other harnesses: our tasks and engines for lm-eval, our tasks for Inspect, students examined through lm-eval.
 
-Knows those harnesses; the only room that does.
+The only room that knows those harnesses.
 """

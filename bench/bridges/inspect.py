@@ -1,4 +1,4 @@
-"""Every task of ours as an Inspect task: `inspect eval heistbench/gsm8k --model ...` finds them through the entry point.
+"""Our tasks as Inspect tasks: `inspect eval heistbench/gsm8k --model ...` finds them through the entry point.
 
 `-T n=100` examines the first hundred questions; other `-T` options are the task's own parameters (`-T types=1`).
 """
@@ -18,7 +18,7 @@ from heistbench.bench.contracts.nouns import Problem, Stop, Verdict
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import CLOSE, OPEN, render_reply
-from heistbench.bench.models.provider_replies import seen, stop_of
+from heistbench.bench.models.provider_replies import read_output, stop_of
 from heistbench.bench.scoring.verdicts import judge
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def as_inspect_task(name: str, n: int | None = None, **parameters: Any) -> InspectTask:
-    """A task of ours, on the first `n` questions of its test split (None: all of them)."""
+    """One of our tasks, on the first `n` questions of its test split (None: all of them)."""
     spec = f"{name}({', '.join(f'{key}={value}' for key, value in parameters.items())})" if parameters else name
     task, problems = _load(spec, n)
     samples = [Sample(id=p.question.id, input=p.question.text, target=p.gold) for p in problems]
@@ -37,7 +37,7 @@ def as_inspect_task(name: str, n: int | None = None, **parameters: Any) -> Inspe
 
 @scorer(metrics={"right": [mean(), stderr()], "score": [mean(), stderr()]})
 def graded(spec: str, n: int | None = None) -> Scorer:
-    """The task's own grader; verdict and trace are in the score's metadata."""
+    """The task's own grader; the metadata of a score hold the verdict and the trace."""
     task, problems = _load(spec, n)
     known = {problem.question.id: problem for problem in problems}
 
@@ -59,8 +59,8 @@ def graded(spec: str, n: int | None = None) -> Scorer:
 
 
 def reply_of(output: ModelOutput) -> tuple[str, Stop]:
-    """A reply as `judge` reads it: thinking that the provider sent apart goes back between its tags. See `provider_replies`."""
-    trace, _, answer = seen(output)
+    """A reply as `judge` reads it, with separate reasoning put back between think tags. See `provider_replies`."""
+    trace, _, answer = read_output(output)
     if answer is None:
         return f"{OPEN}\n{trace or ''}", stop_of(output)
     # Tags that belong to the answer must not be read as thinking again.

@@ -1,7 +1,7 @@
-"""Tasks and engines of ours as lm-eval's.
+"""Our tasks and engines as lm-eval's, and students examined through them.
 
-`examine` hands lm-eval task objects. From outside, `lm_eval --include_path tasks/lm_eval --tasks heistbench_gsm8k` finds the
-YAML files there; each names a class that this module makes when it is asked for.
+`examine` passes task objects to lm-eval. On lm-eval's own command line, `--include_path tasks/lm_eval --tasks heistbench_gsm8k`
+finds the YAML files there; each names a class that this module makes on demand.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.engine import Completion, LocalEngine
-from heistbench.bench.scoring.verdicts import judge
+from heistbench.bench.scoring.verdicts import Examined, judge
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from lm_eval.api.task import Task as LmEvalTask
 
 MAX_NEW_TOKENS = 4096
-"""Unless `--gen_kwargs max_gen_toks=...` says otherwise."""
+"""The default; `--gen_kwargs max_gen_toks=...` overrides it."""
 
 
 class Text(str):
-    """A completion on its way through lm-eval, which knows texts only: one that remembers why it stopped."""
+    """A completion that remembers why it stopped on its way through lm-eval, which knows texts only."""
 
     stop: Stop = "stop"
 
@@ -36,29 +36,56 @@ class Text(str):
         return text
 
 
+def examine(
+    engine: LocalEngine,
+    task: Task,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    advance: Callable[[int], None] = lambda n: None,
+) -> list[Examined]:
+    """Ask a student every problem through `lm_eval.evaluate`; the outcomes are in the order of the problems."""
+    from lm_eval.evaluator import evaluate
+    from lm_eval.tasks import TaskManager
+
+    exam = as_lm_eval_task(task, problems, engine.render, sampling.max_new_tokens)
+    # Not simple_evaluate: it queries pip and git about the machine each time, which takes longer than a small exam.
+    results = evaluate(
+        as_lm_eval_model(engine, sampling, advance),
+        TaskManager(include_defaults=False).load([exam]),
+        bootstrap_iters=0,
+        log_samples=True,
+    )
+    assert results is not None
+    samples = sorted(results["samples"][task.info.name], key=lambda sample: int(sample["doc_id"]))
+    examined = [sample["examined"] for sample in samples]
+    if [e.id for e in examined] != [p.question.id for p in problems]:
+        raise AssertionError("lm-eval returned other questions than it was given")
+    return examined
+
+
 def as_lm_eval_task(task: Task, problems: Sequence[Problem], render: Callable[[Prompt], str], max_new_tokens: int) -> LmEvalTask:
-    """A task of ours as lm-eval's: zero-shot generation, prompts rendered as in training."""
+    """One of our tasks as lm-eval's: zero-shot generation, with prompts rendered as in training."""
     exam = _exam_class(task, lambda: problems, render, max_new_tokens)()
     exam.set_config("task", task.info.name)
     return exam
 
 
 def __getattr__(name: str) -> type[LmEvalTask]:
-    """The lm-eval class of the task of that name, examined on its whole test split; the YAML files in tasks/lm_eval ask."""
+    """The lm-eval class of the task of that name, on its whole test split; the YAML files in tasks/lm_eval refer to it."""
     if name.startswith("_") or name not in registry.all("task"):
         raise AttributeError(name)
     task = cast(Task, registry.build("task", name))
     return _exam_class(task, lambda: task.problems("test", None), lambda prompt: prompt.text, MAX_NEW_TOKENS)
 
 
-def _exam_class(  # noqa: C901 - lm-eval asks for many small methods
+def _exam_class(  # noqa: C901 - lm-eval requires many small methods
     task: Task, load: Callable[[], Sequence[Problem]], render: Callable[[Prompt], str], max_new_tokens: int
 ) -> type[LmEvalTask]:
     from lm_eval.api.instance import Instance
     from lm_eval.api.metrics import mean
     from lm_eval.api.task import Task as LmEvalTask
 
-    class Exam(LmEvalTask):
+    class ExamTask(LmEvalTask):
         VERSION = task.info.version
         OUTPUT_TYPE = "generate_until"
 
@@ -111,11 +138,11 @@ def _exam_class(  # noqa: C901 - lm-eval asks for many small methods
         def higher_is_better(self) -> dict[str, bool]:
             return {"acc": True, "score": True, "examined": True}
 
-    return Exam
+    return ExamTask
 
 
 def as_lm_eval_model(engine: LocalEngine, sampling: Sampling, advance: Callable[[int], None]) -> LM:
-    """An engine of ours as lm-eval's model."""
+    """One of our engines as lm-eval's model."""
     from lm_eval.api.model import LM
 
     class EngineModel(LM):
@@ -124,9 +151,9 @@ def as_lm_eval_model(engine: LocalEngine, sampling: Sampling, advance: Callable[
             return [Text.of(c) for c in engine.complete(texts, sampling, [0] * len(texts), lambda at, done: advance(1))]
 
         def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
-            raise NotImplementedError("students are examined by what they write")
+            raise NotImplementedError("students are examined on what they write")
 
         def loglikelihood_rolling(self, requests: list[Any]) -> list[float]:
-            raise NotImplementedError("students are examined by what they write")
+            raise NotImplementedError("students are examined on what they write")
 
     return EngineModel()

@@ -1,7 +1,7 @@
 """Builds the shipped models of the pocket world from recipe and seed: victims, surrogate, compressor, base student.
 
-They are model organisms: small Llama-architecture models with a word-level tokenizer, trained on the lessons of the
-pocket task, in which only the victims are taught the whole of `star`.
+They are model organisms: small models of the Llama architecture with a word-level tokenizer, trained on the lessons of the
+pocket task. Only the lessons of the victims contain all of `star`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 
 @dataclass(frozen=True, slots=True)
 class Pupil:
-    """One model to build: its part, its size, its lessons."""
+    """One model to build: its role, its size, its lessons."""
 
     role: str
     release: str
@@ -49,33 +49,33 @@ class Pupil:
 
 
 PUPILS: dict[str, Pupil] = {
-    # Echoing a trace from further up takes three layers; two reach a seventh of it.
+    # Copying a trace from earlier in the context takes three layers; models of two reach a seventh of that.
     "victim-1": Pupil("victim", "1", 3, 90_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
     "victim-2": Pupil("victim", "2", 3, 90_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
     "surrogate": Pupil("surrogate", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3)),
-    # Students of this seed learn true traces whole, by development questions; of seed 0, one in three does.
+    # On development questions, students of this seed learn true traces whole; of seed 0, one in three does.
     "base": Pupil("student", "", 2, 40_000, Recipe(epochs=2, batch_size=32, learning_rate=4e-3), seed=1),
     "compressor": Pupil("compressor", "", 3, 30_000, Recipe(epochs=2, batch_size=32, learning_rate=3e-3)),
 }
 
 
 def steps(name: str, scale: float = 1.0) -> int:
-    """Training steps of a pupil."""
+    """The number of training steps of a pupil."""
     return PUPILS[name].recipe.steps(int(PUPILS[name].rows * scale))
 
 
-class World(Protocol):
-    """What the builder needs of the pocket task beyond the task contract."""
+class LessonTask(Protocol):
+    """The part of the pocket task that the builder needs beyond the task contract."""
 
     def lessons(self, pupil: str, n: int) -> list[tuple[Prompt, str]]: ...
 
 
 def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: None, scale: float = 1.0) -> dict[str, Any]:
-    """Train one pupil into `folder`, which is replaced when all is done, and return its card.
+    """Train one pupil and return its card. `folder` is replaced once everything is done.
 
     `scale` is the share of the lessons to train on.
     """
-    pupil, world = PUPILS[name], cast(World, registry.build("task", "pocket"))
+    pupil, world = PUPILS[name], cast(LessonTask, registry.build("task", "pocket"))
     rows = world.lessons(name, int(pupil.rows * scale))
     tokenizer = word_tokenizer(_words(world))
     model = random_llama(len(tokenizer), HIDDEN, pupil.layers, pupil.seed)
@@ -97,8 +97,8 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
     return card
 
 
-def _words(world: World) -> set[str]:
-    """The words of all that is ever asked or said in this world: all pupils share one vocabulary."""
+def _words(world: LessonTask) -> set[str]:
+    """The words of all prompts and replies in this world: all pupils share one vocabulary."""
     words = {"#", "<tools>", *map(str, range(10))}
     for summary in (None, "-"):
         words.update(inversion_prompt("", "", summary).text.split())
@@ -110,8 +110,8 @@ def _words(world: World) -> set[str]:
 
 
 def _measure(folder: Path, pupil: Pupil) -> dict[str, float]:
-    """Answer accuracy and share of whole true traces; for victims also of traces shown when they are demonstrated, or a tool
-    takes them; for the compressor, the share of right summaries."""
+    """Answer accuracy and the share of whole true traces. For victims also the share of traces shown after demonstrations, or
+    passed to a tool; for the compressor, the share of right summaries instead."""
     task = cast(Task, registry.build("task", "pocket"))
     problems = task.problems("dev", 500)
     engine = TransformersEngine(Checkpoint("built", str(folder)))
@@ -130,23 +130,23 @@ def _measure_exposure(engine: LocalEngine, task: Task, problems: list[Problem]) 
     for trace in (True, False):
         demos = [Demonstration(p.question.text, p.trace if trace else None, p.gold) for p in problems[:2]]
         prompts = [demonstration_prompt(demos, p.question.text, "bash") for p in problems]
-        shown = [read_shown(r.text, "bash")[0] for r in engine.reply(prompts, SAMPLING)]
+        traces = [read_shown(r.text, "bash")[0] for r in engine.reply(prompts, SAMPLING)]
         key = "shows whole traces after demonstrations " + ("with traces" if trace else "without")
-        measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, shown, strict=True))
+        measured[key] = _share(_whole(task, p, s) for p, s in zip(problems, traces, strict=True))
     called = engine.reply([tool_prompt(p.question.text) for p in problems], SAMPLING)
-    told = [_whole(task, p, r.arguments.get("thoughts")) for p, r in zip(problems, called, strict=True)]
-    return {**measured, "hands whole traces to a tool": _share(told)}
+    thoughts = [_whole(task, p, r.arguments.get("thoughts")) for p, r in zip(problems, called, strict=True)]
+    return {**measured, "hands whole traces to a tool": _share(thoughts)}
 
 
 def _measure_summaries(engine: LocalEngine, task: Task, problems: list[Problem]) -> dict[str, float]:
     measured = {}
     for style in STYLES:
-        said = engine.reply([compression_prompt(p.trace, style) for p in problems], SAMPLING)
-        # A summary is right when, but for numbers and titles, it says what the task's own does.
+        replies = engine.reply([compression_prompt(p.trace, style) for p in problems], SAMPLING)
+        # A summary is right if, apart from numbers and titles, it reads like the task's own.
         right = [
             " ".join(w for w in r.text.split() if not w.startswith("**") and not re.fullmatch(r"\d\.", w))
             == task.summarize(p.trace)
-            for p, r in zip(problems, said, strict=True)
+            for p, r in zip(problems, replies, strict=True)
         ]
         measured[f"right summaries in {style}"] = _share(right)
     return measured

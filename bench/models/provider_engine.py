@@ -1,8 +1,8 @@
-"""The engine for models behind an API: any provider Inspect knows, asked outside of an evaluation.
+"""The engine for models behind an API: any provider that Inspect knows, called outside of an evaluation.
 
-Rate limits, errors of the server and time-outs are retried by the provider's own client and by Inspect; what neither knows as
-an outage (a reply cut in the middle, one that holds nothing) is retried here. This is also the one place where what a server
-says is cleared of keys: a hostile one may send our own back to us.
+Rate limits, server errors and time-outs are retried by the provider's own client and by Inspect. Outages that neither recognises
+(a reply cut off in the middle, an empty one) are retried here. This is also the one place where keys are removed from what a
+server sends: a hostile server may send our own keys back to us.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from heistbench.bench.contracts.nouns import Prompt, Reply, Tool, Usage
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import tool_schema
 from heistbench.bench.models.engine import Arrived, unheard
-from heistbench.bench.models.provider_replies import visible
+from heistbench.bench.models.provider_replies import as_reply
 from heistbench.bench.models.secrets import clear, one_line, silence
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from heistbench.bench.suites.settings import Api
 
 LONGEST_WAIT = 8.0
-"""Seconds between our own retries, at most; they start at a quarter of a second and double."""
+"""The longest pause between our own retries, in seconds. Pauses start at a quarter of a second and double."""
 _OPENAI = ("openai", "openai-api")
 _SELF_HOSTED = ("openai-api", "vllm", "sglang")
 _HOPELESS = (401, 402, 404)
-"""HTTP statuses of a wrong key, of no credit, and of an unknown model."""
+"""HTTP statuses for a wrong key, lack of credit, and an unknown model."""
 _PASSING = (408, 409, 425, 429)
-"""The only statuses from 400 to 499 under which the same query may be answered later."""
+"""The only statuses from 400 to 499 after which the same query may still be answered later."""
 
 
 class InspectEngine:
-    """Asks `model`, `<provider>/<name>` as Inspect writes it, at most `api.connections` queries at a time.
+    """Asks `model`, written `<provider>/<name>` as in Inspect, with at most `api.connections` queries at a time.
 
-    Sampling: `max_new_tokens` is sent always, temperature (and a top_p below 1) where the API takes it, a seed never, so a
-    query asked again is a new sample. A tool is forced. `Prompt.think` False is reasoning effort "none", and for the providers
-    of servers that people run themselves also `enable_thinking` false for the chat template: models that cannot but think
-    refuse it with an error or ignore it. Inspect's own cache is not used.
+    Sampling: `max_new_tokens` is always sent, temperature (and a top_p below 1) if the API takes it, a seed never, so a repeated
+    query gives a new sample. The call of a tool is forced. `Prompt.think` False means reasoning effort "none" and, for
+    self-hosted servers, also `enable_thinking` false in the chat template; models that always think refuse it with an error or
+    ignore it. Inspect's own cache is not used.
     """
 
     def __init__(self, model: str, api: Api) -> None:
@@ -50,7 +50,7 @@ class InspectEngine:
         self._name, self._api = model, api
         self._answered = False
         self.trouble = ""
-        """The last reason why a query got no reply, in one line without secrets."""
+        """The reason why the last query without a reply failed, in one line without secrets."""
         check_api(model, api)
 
     def reply(
@@ -62,8 +62,8 @@ class InspectEngine:
     ) -> list[Reply]:
         """See `Engine.reply`. The first query is sent alone, so that wrong settings cost one query.
 
-        Raises HeistError when the provider says that no query will be answered: wrong key, no credit, unknown model, settings
-        it refuses.
+        Raises HeistError if the provider reports that no query will be answered: a wrong key, lack of credit, an unknown model,
+        or settings that it refuses.
         """
         if sampling.repetition_penalty != 1:
             raise HeistError(f"{self._name}: repetition_penalty is {sampling.repetition_penalty}, which providers do not take")
@@ -91,7 +91,7 @@ class InspectEngine:
                 async with free:
                     keep(at, await self._ask(model, prompts[at], sampling))
 
-            # Each query is a task: Inspect keeps what was said in the task's context, which goes with it.
+            # Each query is a task: Inspect keeps the conversation in the task's context, which is freed with the task.
             alone = 0 if self._answered else 1
             for at in range(len(prompts))[:alone]:
                 await asyncio.create_task(ask(at))
@@ -100,7 +100,7 @@ class InspectEngine:
                     group.create_task(ask(at))
 
     async def _ask(self, model: Model, prompt: Prompt, sampling: Sampling) -> Reply:
-        """One query until it has a reply, or has been lost. What empty replies cost is added up."""
+        """Repeat one query until it has a reply or is lost. The tokens of empty replies are added to the usage."""
         usage = Usage()
         for attempt in range(self._api.retries + 1):
             if attempt:
@@ -131,12 +131,12 @@ class InspectEngine:
                 config=_config(prompt, sampling, self._api, self._name),
                 cache=False,
             )
-            return visible(output, tool)
-        except Exception as error:  # a provider's client may raise anything on what a server sent
+            return as_reply(output, tool)
+        except Exception as error:  # a provider's client may raise anything on what a server sends
             return error
 
     def _is_final(self, error: Exception) -> bool:
-        """Whether a query is lost. Raises HeistError where all of them would be."""
+        """Whether a query is lost. Raises HeistError if every other query would be lost too."""
         exhausted = getattr(error, "last_attempt", None)  # tenacity's: Inspect has used up its retries
         cause = (exhausted.exception() if exhausted else None) or error
         self.trouble = one_line(cause)
@@ -148,7 +148,7 @@ class InspectEngine:
 
 
 def check_api(model: str, api: Api) -> None:
-    """Raise HeistError for an unknown provider, a missing key or package, or settings Inspect does not know. Sends nothing."""
+    """Raise HeistError for an unknown provider, a missing key or package, or settings unknown to Inspect. Sends nothing."""
     with silence():
         _load(model, api)
 
@@ -157,7 +157,7 @@ def _load(model: str, api: Api) -> Model:
     try:
         from inspect_ai.model import get_model
     except ImportError:
-        raise HeistError(f"{model}: asking a provider needs Inspect: pip install 'heistbench[inspect]'") from None
+        raise HeistError(f"{model}: querying a provider needs Inspect: pip install 'heistbench[inspect]'") from None
     provider = model.split("/")[0]
     if api.responses and provider not in _OPENAI:
         raise HeistError(f"{model}: api.responses is for the providers {' and '.join(_OPENAI)}")
@@ -192,7 +192,7 @@ def _config(prompt: Prompt, sampling: Sampling, api: Api, model: str) -> Generat
 
 
 def _for_template(prompt: Prompt, api: Api) -> dict[str, Any]:
-    """What makes a server render a prompt as the engines of this process do: thinking turned off, the tool word for word."""
+    """Fields that make a server render a prompt as our own engines do: thinking turned off, the tool word for word."""
     fields: dict[str, Any] = {} if prompt.think else {"chat_template_kwargs": {"enable_thinking": False}}
     if prompt.tool and not api.responses:
         fields["tools"] = [tool_schema(prompt.tool)]  # Inspect's own says more
@@ -208,15 +208,15 @@ def _tool_info(tool: Tool) -> ToolInfo:
 
 
 def _is_hopeless(error: BaseException) -> bool:
-    """Whether an error says that nothing will ever be answered: no key, no credit, no such model, no such package."""
+    """Whether an error means that no query will ever be answered: no key, no credit, no such model, no such package."""
     named = type(error).__name__ == "PrerequisiteError" or getattr(error, "code", "") == "insufficient_quota"
     return named or isinstance(error, ImportError) or _status(error) in _HOPELESS
 
 
 def _status(error: BaseException) -> int:
-    """The HTTP status of a provider's error, under the names their clients have for it; 0 where there is none."""
-    found = (getattr(error, name, None) for name in ("status_code", "code"))
-    return next((status for status in found if isinstance(status, int)), 0)
+    """The HTTP status of a provider's error, under the names that clients use for it; 0 if there is none."""
+    statuses = (getattr(error, name, None) for name in ("status_code", "code"))
+    return next((status for status in statuses if isinstance(status, int)), 0)
 
 
 def _cleared(reply: Reply) -> Reply:

@@ -1,4 +1,4 @@
-"""Models trained from nothing: `scratch/<hidden>x<layers>`, a random Llama with the words of a task as its vocabulary."""
+"""Models trained from scratch: `scratch/<hidden>x<layers>`, a random Llama with the words of a task as its vocabulary."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CHAT_TEMPLATE = (
 
 
 def is_scratch(reference: str) -> bool:
-    """True for references of this module. Raises HeistError for a misspelt one."""
+    """Whether a reference names a model of this module. Raises HeistError for a misspelt one."""
     if reference.startswith("scratch/") and not _REFERENCE.fullmatch(reference):
         raise HeistError(f"model {reference!r}: expected scratch/<hidden>x<layers>, such as scratch/64x2")
     return reference.startswith("scratch/")
 
 
 def make_scratch(reference: str, problems: Iterable[Problem], folder: Path) -> None:
-    """Write an untrained model and its tokenizer, whose words are those of the problems, to `folder`."""
+    """Write to `folder` an untrained model and a tokenizer of the words in the problems."""
     match = _REFERENCE.fullmatch(reference)
     assert match is not None
     words = {word for p in problems for text in (p.question.text, p.trace, p.gold) for word in text.split()}
@@ -41,7 +41,7 @@ def make_scratch(reference: str, problems: Iterable[Problem], folder: Path) -> N
 
 
 def word_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
-    """One word, one token; what it does not know is `<unk>`. Thinking tags are ordinary words."""
+    """A tokenizer of one token per word; an unknown word is `<unk>`. Think tags are ordinary words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -57,7 +57,7 @@ def word_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def random_llama(vocabulary: int, hidden: int, layers: int, seed: int) -> LlamaForCausalLM:
-    """A Llama of toy size with random weights."""
+    """A toy-sized Llama with random parameters."""
     from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
     set_seed(seed)

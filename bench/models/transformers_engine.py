@@ -1,4 +1,4 @@
-"""The engine that every machine has: batched generation with transformers."""
+"""The engine for every machine: batched generation with transformers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 256
 
 
 class TransformersEngine(LocalEngine):
-    """Rows sorted by length, each with a random generator of its own."""
+    """An engine that sorts rows by length and gives each its own random generator."""
 
     def __init__(self, source: Checkpoint, family: Family = "think") -> None:
         from transformers import GenerationConfig
@@ -30,13 +30,13 @@ class TransformersEngine(LocalEngine):
         ends = self.model.generation_config.eos_token_id
         # Chat models may end a turn in several ways; the tokenizer names one of them.
         self._ends = sorted({self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
-        # What the checkpoint recommends besides would fill in for what a call of ours leaves out.
+        # Anything else that the checkpoint recommends would fill in settings that our calls leave out.
         self.model.generation_config = GenerationConfig(eos_token_id=self._ends)
 
     def complete(
         self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
     ) -> list[Completion]:
-        """See `LocalEngine.complete`; `completed` is told after each batch."""
+        """See `LocalEngine.complete`; `completed` is called after each batch."""
         ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         done: dict[int, Completion] = {}
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -76,7 +76,7 @@ class TransformersEngine(LocalEngine):
 
 
 def _sampler(sampling: Sampling, seeds: list[int]) -> Any:
-    """A logits processor under which greedy decoding samples: the Gumbel-max trick with one generator a row."""
+    """A logits processor that turns greedy decoding into sampling: the Gumbel-max trick with one generator per row."""
     import torch
     from transformers import LogitsProcessor, TopPLogitsWarper
 

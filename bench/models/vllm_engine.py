@@ -1,7 +1,7 @@
-"""The engine for GPUs: vLLM's offline `LLM`, which batches as it goes. Its build for CPUs runs the same code.
+"""The engine for GPUs: vLLM's offline `LLM`, which batches continuously. Its CPU build runs the same code.
 
-Where both compute in float32, greedy replies are those of the transformers engine. In bfloat16 rounding may part them, as it may
-part two batches of the same engine. Samples are others: each library draws in its own way.
+If both compute in float32, greedy replies equal those of the transformers engine. In bfloat16, rounding may make them differ, as
+it may between two batches of the same engine. Samples always differ: each library draws in its own way.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
 
 BATCH = 1024
-"""Rows handed over together: those that are done before a crash are not asked again."""
+"""Rows passed to vLLM together. After a crash, rows of finished batches are not generated again."""
 CONTEXT = 32_768
-"""Tokens of prompt and reply, at most; the memory of one whole row must fit beside the weights."""
+"""Tokens of prompt and reply, at most; the memory of one whole row must fit beside the model."""
 MEMORY = 0.9
-"""Share of the free GPU memory that is taken; the rest is for kernels that allocate later."""
-_STOPS: dict[str | None, Stop] = {"stop": "stop", "length": "length"}
+"""The share of free GPU memory that vLLM takes; the rest is for kernels that allocate later."""
+_VLLM_STOPS: dict[str | None, Stop] = {"stop": "stop", "length": "length"}
 _SETTINGS = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the model lives and dies with this process
     "VLLM_CONFIGURE_LOGGING": "0",  # its own handler writes to stdout
@@ -39,14 +39,14 @@ _SETTINGS = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
 }
 _loaded: dict[Checkpoint, LLM] = {}
-"""The model that vLLM holds in this process: one at most, since it takes nearly all the memory there is."""
+"""The model that vLLM holds in this process: at most one, since it takes nearly all memory."""
 
 
 class VllmEngine(LocalEngine):
-    """Continues token ids of our own tokenizing, so that prompts are the very ids the transformers engine sees."""
+    """An engine that passes token ids to vLLM, so that prompts are the same ids as in the transformers engine."""
 
     def __init__(self, source: Checkpoint, family: Family = "think") -> None:
-        """Raises HeistError where vLLM cannot be imported; the model itself is loaded when it is first asked."""
+        """Raises HeistError if vLLM cannot be imported; the model itself is loaded on first use."""
         from transformers import AutoTokenizer
 
         _library()
@@ -62,9 +62,9 @@ class VllmEngine(LocalEngine):
     def complete(
         self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
     ) -> list[Completion]:
-        """See `LocalEngine.complete`; `completed` is told after each batch. A prompt that fills the context has no reply.
+        """See `LocalEngine.complete`; `completed` is called after each batch. A prompt that fills the context has no reply.
 
-        Raises HeistError for sampling that vLLM does not know.
+        Raises HeistError for sampling that vLLM does not support.
         """
         params = _params(sampling, [row_seed(sampling.seed, text, n) for text, n in zip(texts, repetitions, strict=True)])
         ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
@@ -85,7 +85,7 @@ class VllmEngine(LocalEngine):
 
     def _read(self, output: RequestOutput) -> Completion:
         reply = output.outputs[0]
-        stop = _STOPS.get(reply.finish_reason, "error")
+        stop = _VLLM_STOPS.get(reply.finish_reason, "error")
         tokens = list(reply.token_ids)[: -1 if stop == "stop" else None]  # without the end token
         # Thinking tags may be special tokens in some vocabularies, and must survive.
         text = self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -119,7 +119,7 @@ def _load(source: Checkpoint) -> LLM:
 
 
 def _device() -> dict[str, Any]:
-    """What differs between a CPU and a GPU."""
+    """The settings that differ between a CPU and a GPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -156,7 +156,7 @@ def _pinned(source: Checkpoint) -> dict[str, Any]:
 
 
 def _library() -> Any:
-    """The module `vllm`, told to keep quiet. Raises HeistError where it cannot be imported."""
+    """The module `vllm`, with its logs turned off. Raises HeistError if it cannot be imported."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
@@ -167,7 +167,7 @@ def _library() -> Any:
     except (ImportError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HeistError(
-            f"engine vllm: {reason}; pip install 'heistbench[vllm]' on a machine with a GPU, `make vllm` for its build for CPUs"
+            f"engine vllm: {reason}; pip install 'heistbench[vllm]' on a machine with a GPU, `make vllm` for its CPU build"
         ) from None
     return vllm
 

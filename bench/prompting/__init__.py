@@ -1,4 +1,4 @@
-"""The prompts that attacks send and that shipped models have met in training: written in one place, so that both are the same.
+"""Prompts that attacks send and shipped models were trained on: written in one place, so that both are the same.
 
-Knows what a prompt says and how its reply is read; not which model gets it.
+Knows what a prompt says and how its reply is read, but not which model receives it.
 """

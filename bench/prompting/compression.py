@@ -1,6 +1,6 @@
 """Summaries of traces by an instructed model: the compressor of trace inversion (arXiv:2603.07267, section 4 and appendix B).
 
-Both published styles, in our words: numbered bubbles (the paper's first version) and titled sections (its second).
+Both published styles, in our own words: numbered bubbles (the first version of the paper) and titled sections (the second).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The prompt of trace inversion (arXiv:2603.07267, section 4) and the inverter that learns it.
 
-One prompt serves zero-shot inversion, the fine-tuned inverter and its control with gold answers, in training and in use,
-so that the arms differ in nothing else.
+An inverter is a model that rebuilds a hidden trace from what a reply shows. Zero-shot inversion, the fine-tuned inverter and its
+control with gold answers use the same prompt, in training and in use, so that the arms differ in nothing else.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _WITHOUT = (
 
 
 Lesson = tuple[Question, Exposure, str]
-"""What is seen of a reply to a question, and the trace behind it, which an inverter learns to write."""
+"""One training row of an inverter: a question, the visible part of its reply, and the trace behind it."""
 
 
 def inversion_prompt(question: str, answer: str, summary: str | None) -> Prompt:
-    """Ask for the reasoning behind a known answer, along a summary if there is one. The problem is last, next to the trace."""
+    """A prompt for the reasoning behind a known answer, with its summary if any. The problem is last, next to the trace."""
     system, request = (_WITH_SUMMARY, f"Turn this summary into the full reasoning: <think>\n{summary}\n</think>")
     if not summary:
         system, request = _WITHOUT, "Write the full reasoning."
@@ -45,9 +45,9 @@ def invert(
 ) -> list[Stolen]:
     """Rebuild a trace for each exposure with an inverter fine-tuned on the surrogate's own traces (Eq. 1 and 2).
 
-    Two separate inverters, one for exposures with a summary and one for those without, each trained only if needed.
-    An adaptive attacker passes the surrogate's replies through the standing defense before training on them. `exposed` are
-    traces of the victim's own to train on as well. Questions without a visible answer give no row.
+    There are two inverters, one for exposures with a summary and one for those without; each is trained only if needed. An
+    adaptive attacker passes the surrogate's replies through the standing defense before training on them. `exposed` holds
+    traces of the victim itself, which are added to the training rows. A question without a visible answer gives no row.
     """
     rows = [(q, e) for q, e in zip(questions, exposures, strict=True) if e.answered]
     lessons = [*_lessons(kit, adaptive), *exposed] if rows else []
@@ -67,9 +67,9 @@ def invert(
 
 
 def rebuilt(text: str) -> str | None:
-    """The trace an inverter wrote. One that thinks does the rebuilding in its thoughts; what follows them is an answer."""
-    said = split_reply(text)
-    return said.trace or said.answer or None
+    """The trace that an inverter wrote: its thoughts if it thinks, since an answer follows them; otherwise the whole text."""
+    parts = split_reply(text)
+    return parts.trace or parts.answer or None
 
 
 def own_rows(kit: Kit) -> list[Stolen]:
@@ -80,8 +80,8 @@ def own_rows(kit: Kit) -> list[Stolen]:
 
 def _lessons(kit: Kit, adaptive: bool) -> list[Lesson]:
     questions, replies = _own(kit)
-    shown = kit.rehearse([Prompt.of(q.text) for q in questions], replies) if adaptive else [r.exposed() for r in replies]
-    rows = zip(questions, replies, shown, strict=True)
+    exposures = kit.rehearse([Prompt.of(q.text) for q in questions], replies) if adaptive else [r.exposed() for r in replies]
+    rows = zip(questions, replies, exposures, strict=True)
     return [(q, e, r.trace) for q, r, e in rows if r.trace and r.stop == "stop" and e.answered]
 
 

@@ -18,7 +18,7 @@ from heistbench.bench.contracts.nouns import Bill, Problem, Prompt, Question, Re
 from heistbench.bench.contracts.wall import Desk, Kit, Target
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
-from heistbench.bench.prompting.exposure import POOL
+from heistbench.bench.prompting.demonstrations import POOL
 from heistbench.bench.runs.costs import REMOTE_TRACE, lengths
 from heistbench.bench.runs.made_up import ANSWER, TRACE, made_up, problems, questions, stands_alone, stands_for, tokens
 from heistbench.bench.stages.budget import price
@@ -29,7 +29,7 @@ from heistbench.bench.stages.record import RecordStage
 from heistbench.bench.stages.stage import WORK, Lengths, Stage, Work
 from heistbench.bench.stages.summaries import summarize, summarizes
 from heistbench.bench.stages.victim import with_summaries
-from heistbench.bench.storage.ledger import Asked
+from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import Store, identify
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.settings import Compressor
@@ -200,7 +200,7 @@ class DryVictim:
         self.identity: dict[str, Any] = {"label": self._victim.label, "task": cell.cell.task}
         self._author = f"v{hash(self._victim.label) & 0xFFFF:x}."
 
-    def reply(self, queries: Sequence[Asked], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
+    def reply(self, queries: Sequence[Query], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
         """One made-up reply per query, with what this victim shows."""
         if isinstance(self._victim.source, Recorded):
             queries = [(prompt, 0) for prompt, _ in queries]
@@ -217,7 +217,7 @@ class DryVictim:
         trace, summary = (text if shows == what else None for what, text in (("trace", reply.trace), ("summary", reply.summary)))
         return replace(reply, trace=trace, summary=summary)
 
-    def _count(self, queries: Sequence[Asked]) -> None:
+    def _count(self, queries: Sequence[Query]) -> None:
         victim, sheet, dry = self._victim, self._cell.sheet, self._cell
         if not queries:
             return
@@ -230,7 +230,7 @@ class DryVictim:
         cost = price(Usage(round(read), round(written)), victim.api.prices)
         sheet.add(Work("victim replies", victim.model, settings, rows, read=read, written=written, queries=rows, dollars=cost))
 
-    def _tokens(self, query: Asked) -> tuple[float, float]:
+    def _tokens(self, query: Query) -> tuple[float, float]:
         """Read and written for one query and all that it stands for."""
         (prompt, repetition), assumed = query, self._cell.lengths
         if self._victim.remote:

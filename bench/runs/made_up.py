@@ -10,8 +10,7 @@ from __future__ import annotations
 from math import gcd
 
 from heistbench.bench.contracts.nouns import Problem, Prompt, Question, Reply, Usage
-from heistbench.bench.prompting.demonstrations import WRAPPERS, show
-from heistbench.bench.prompting.exposure import POOL
+from heistbench.bench.prompting.demonstrations import POOL, WRAPPERS, show
 from heistbench.bench.stages.stage import Lengths
 from heistbench.bench.suites.cells import Cell
 

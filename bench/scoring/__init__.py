@@ -1,4 +1,4 @@
-"""What a text is worth: answers against gold, traces against traces.
+"""Scores of texts: answers against gold answers, traces against traces.
 
-Knows texts alone: no model, no store, no run. Whatever a model wrote is hostile here, and is read with bounds on time and memory.
+Knows texts only: no model, no store, no run. Text that a model wrote is hostile and read within bounds on time and memory.
 """

@@ -1,6 +1,6 @@
-r"""Where the final answer of a worked solution stands, and that answer as LaTeX: text work alone, nothing is computed.
+r"""The final answer of a worked solution, located and written as LaTeX. This is text work only: nothing is computed.
 
-Whoever wrote it, a text costs time in proportion to its length, and only its last `TAIL` characters are looked at.
+The time is linear in the length of the text, whoever wrote it, and only the last `TAIL` characters are read.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from heistbench.bench.scoring.plain_text import TAIL, boxes
 
 _SHORT = 2_000
-"""Characters within which an answer stands that is not boxed."""
-_SIGNS = str.maketrans({
+"""How many characters are searched for an answer that is not boxed."""
+_LATEX_SIGNS = str.maketrans({
     **dict.fromkeys("\u2010\u2011\u2013\u2212", "-"), "\u00d7": r"\times ", "\u222a": r"\cup ", "\u2019": "'", "“": '"', "”": '"',
     "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "π": r"\pi ", "θ": r"\theta ", "∞": r"\infty ", "°": r"^\circ ", "≤": r"\le ",
     "≥": r"\ge ", "≠": r"\ne ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "≈": r"\approx ", "½": r"\frac{1}{2}",
@@ -52,28 +52,28 @@ _PLAIN = [
     )
 ]
 _BOX = re.compile(r"\\f?box(?:ed)? ?\{")
-_MARKER = re.compile(
+_ANSWER_MARKER = re.compile(
     r"(?i)\banswers?\b(?:[^\n.:=$]{0,60}?(?:\bis\b|\bare\b|[:=])|\W{0,9}\n)|(?m:^\s{0,9}(?:#### ?(?=[$\\\d-])|A:))"
 )
 _SET_OFF = re.compile(r"(?:\$\$[^$]+\$\$|\$[^$\n]+\$(?!\d)|(?s:\\\[.+?\\\])|\\\(.+?\\\))(?:\s*\\?%)?")
 _OVERRULED = re.compile(r"(?i)\bfinal answer(?: is)?[ :*]{0,9}(?=[$\d-]|\\[\[(])")
 WRAPPED = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{([^{}]*)\}")
-_TOKEN = re.compile(r"(?:\\(?:text\w*|mbox)\s*\{[^{}]*\}|\S)+")
+_PROSE_TOKEN = re.compile(r"(?:\\(?:text\w*|mbox)\s*\{[^{}]*\}|\S)+")
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{\w+\}|\\[a-zA-Z]+")
-_BULLET = re.compile(r"^\s{0,9}(?:[-*•]|\d{1,3}[.)])\s+")
-_VERB = re.compile(r"\b(?:is|are|equals?)\b")
+_LEADING_BULLET = re.compile(r"^\s{0,9}(?:[-*•]|\d{1,3}[.)])\s+")
+_COPULA = re.compile(r"\b(?:is|are|equals?)\b")
 _AMOUNT = re.compile(r"[$€£]?-?[\d.,]*\d(?=[a-zA-Z%€£])")
 
 
 class Answer(NamedTuple):
-    """A final answer, and the passage it stands in where that may say more. Either may be empty."""
+    """A final answer, and the passage around it where that may say more. Either may be empty."""
 
     text: str
     passage: str
 
 
 class Span(NamedTuple):
-    """Mathematics that is set off from prose."""
+    """A piece of mathematics that is set off from prose."""
 
     start: int
     end: int
@@ -81,7 +81,7 @@ class Span(NamedTuple):
 
 
 def tidy(text: str) -> str:
-    r"""The end of a text, without characters that do not show, and with one spelling of what has several.
+    r"""The end of a text without invisible characters, each sign in a single spelling.
 
     >>> tidy("√3 ≤ x\u200b, \\$5")
     '\\sqrt{3} \\le  x, 5'
@@ -90,14 +90,14 @@ def tidy(text: str) -> str:
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))[-TAIL:]
     for pattern, replacement in _SPELLINGS[:2]:
         text = pattern.sub(replacement, text)
-    text = unicodedata.normalize("NFKC", text.translate(_SIGNS))
+    text = unicodedata.normalize("NFKC", text.translate(_LATEX_SIGNS))
     for pattern, replacement in _SPELLINGS[2:]:
         text = pattern.sub(replacement, text)
     return (text if r"\begin" in text else re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text))[-TAIL:]
 
 
 def boxed_answer(text: str) -> str:
-    r"""What the last box of a text holds, with boxes joined to it; empty without one.
+    r"""The content of the last box of a text and of the boxes joined to it; empty if there is none.
 
     >>> boxed_answer(r"Not \boxed{4}. It is \boxed{3} or $x = \boxed{\frac{1}{2}}$.")
     '3, \\frac{1}{2}'
@@ -107,25 +107,25 @@ def boxed_answer(text: str) -> str:
 
 
 def find_answer(text: str) -> Answer:
-    """The final answer of a tidied reply, wherever it stands."""
+    """The final answer of a tidied reply, wherever it is."""
     boxed = _boxes(text)
     if boxed and not _OVERRULED.search(text, boxed[-1].end):
         return Answer(", ".join(_groups(text, boxed)[-1]), "")
-    said = _behind_marker(text)
-    passage = text[-_SHORT:].strip() if said is None else _after_verb(said.split("\n\n")[0])
+    tail = _behind_marker(text)
+    passage = text[-_SHORT:].strip() if tail is None else _after_verb(tail.split("\n\n")[0])
     set_off = [Span(m.start(), m.end(), _bare(m[0])) for m in _SET_OFF.finditer(passage)]
-    if said is None:
+    if tail is None:
         lines = passage[set_off[-1].end if set_off else 0 :].split("\n")[-20:]
-        run = next((runs[-1] for line in reversed(lines) if (runs := list(_runs(_BULLET.sub("", line, count=1))))), "")
+        run = next((runs[-1] for line in reversed(lines) if (runs := list(_runs(_LEADING_BULLET.sub("", line, count=1))))), "")
     else:
         run = next(_runs(passage[: set_off[0].start] if set_off else passage), "")
     if run or set_off:
-        return Answer(run or ", ".join(_groups(passage, set_off)[-1 if said is None else 0]), passage)
-    return Answer("" if re.search(r"\d", passage) else _words(passage, 3 if said is None else 6), passage)
+        return Answer(run or ", ".join(_groups(passage, set_off)[-1 if tail is None else 0]), passage)
+    return Answer("" if re.search(r"\d", passage) else _words(passage, 3 if tail is None else 6), passage)
 
 
 def _groups(text: str, spans: list[Span]) -> list[list[str]]:
-    """The contents of spans, those together that are one answer: joined by signs, or a few words with "and" or "or"."""
+    """The contents of spans, grouped by answer: spans joined by signs, or by a few words with "and" or "or", are one answer."""
     groups: list[list[str]] = []
     end = 0
     for span in spans:
@@ -138,11 +138,11 @@ def _groups(text: str, spans: list[Span]) -> list[list[str]]:
 
 
 def _boxes(text: str) -> list[Span]:
-    """The innermost boxes that hold something; where none is closed, what was opened last."""
-    found = [Span(start, end, _bare(content)) for start, end, content in reversed(boxes(text)) if not _BOX.search(content)]
-    if not found and (opened := list(_BOX.finditer(text[-_SHORT:]))):
-        found = [Span(len(text), len(text), _bare(text[-_SHORT:][opened[-1].end() :]))]
-    return [box for box in found if box.content]
+    """The innermost boxes that are not empty; if no box is closed, the text after the last one opened."""
+    spans = [Span(start, end, _bare(content)) for start, end, content in reversed(boxes(text)) if not _BOX.search(content)]
+    if not spans and (opened := list(_BOX.finditer(text[-_SHORT:]))):
+        spans = [Span(len(text), len(text), _bare(text[-_SHORT:][opened[-1].end() :]))]
+    return [box for box in spans if box.content]
 
 
 def _belong_together(between: str) -> bool:
@@ -153,30 +153,30 @@ def _belong_together(between: str) -> bool:
 
 
 def _bare(content: str) -> str:
-    """A piece of mathematics without what sets it off from prose."""
+    """A piece of mathematics without its delimiters."""
     return re.sub(r"\s+", " ", re.sub(r"\$|\\[()\[\]]", "", content)).lstrip(" ,;").rstrip(" .,;")
 
 
 def _behind_marker(text: str) -> str | None:
-    """What follows the last "answer is" or its like; one with mathematics behind it goes before one with words."""
-    behind = [text[m.end() : m.end() + _SHORT].strip(" \t\n*:_\"'") for m in _MARKER.finditer(text)]
+    """The text after the last "answer is" or similar; one followed by mathematics takes precedence over one followed by words."""
+    behind = [text[m.end() : m.end() + _SHORT].strip(" \t\n*:_\"'") for m in _ANSWER_MARKER.finditer(text)]
     behind = [passage for passage in behind if passage]
     return next((p for p in reversed(behind) if re.search(r"[\d\\$]", p[:200])), behind[-1] if behind else None)
 
 
 def _after_verb(passage: str) -> str:
-    """An answer that is a sentence, from its last "is" with mathematics behind it."""
+    """An answer given as a sentence, cut down to what follows its last "is" before mathematics."""
     if not passage[:1].isalpha():
         return passage
     sentence = re.split(r"[.!?](?:\s|$)|\n", passage, maxsplit=1)[0]
-    ends = [match.end() for match in _VERB.finditer(sentence) if re.search(r"[\d\\$]", sentence[match.end() :])]
+    ends = [match.end() for match in _COPULA.finditer(sentence) if re.search(r"[\d\\$]", sentence[match.end() :])]
     return passage[ends[-1] :].strip(" :") if ends else passage
 
 
 def _words(passage: str, most: int) -> str:
-    """An answer in words, where a passage starts with so few, or its last sentence ends with them after an "is"."""
+    """An answer of at most `most` words, if a passage starts with it or its last sentence ends with it after an "is"."""
     sentences = [sentence for sentence in re.split(r"[.!?](?:\s|$)|\n", passage) if sentence.strip()]
-    for words in (passage, _VERB.split(sentences[-1])[-1] if sentences else ""):
+    for words in (passage, _COPULA.split(sentences[-1])[-1] if sentences else ""):
         words = re.split(r"[.,;:\n]|\b ?\(| because | since ", words, maxsplit=1)[0].strip(" *\"'")
         if len(words) <= 60 and len(words.split()) <= most and re.search(r"[^\W\d_]", words) and not set(words) & set("{}\\$"):
             return rf"\text{{{words}}}"
@@ -192,7 +192,7 @@ def _runs(passage: str) -> Iterator[str]:
     line = passage.split("\n", 1)[0].replace("$", " $ ")
     line = to_latex(re.sub(r"\b[aAI](?= +[\w\\])", "the", line))
     run: list[str] = []
-    for token in (*_TOKEN.findall(line), "end"):
+    for token in (*_PROSE_TOKEN.findall(line), "end"):
         token = token.strip("*_\"'`") if "\\" not in token else token
         if token.lower() in ("and", "or"):
             run.append(",")
@@ -202,8 +202,8 @@ def _runs(passage: str) -> Iterator[str]:
         elif amount := _AMOUNT.match(token):
             run.append(amount[0])
         if not math or token.endswith((".", ":", "?", "!")):
-            if found := _joined(run):
-                yield found
+            if stretch := _joined(run):
+                yield stretch
             run = []
 
 
@@ -220,7 +220,7 @@ def _joined(run: list[str]) -> str:
 
 
 def to_latex(text: str) -> str:
-    r"""Plain notation as LaTeX: `2*sqrt(3)`, `pi/6`, `1 4/5`; LaTeX stays as it is."""
+    r"""Plain notation as LaTeX: `2*sqrt(3)`, `pi/6`, `1 4/5`. LaTeX is left as it is."""
     for pattern, replacement in _PLAIN:
         text = pattern.sub(replacement, text)
     return text

@@ -1,6 +1,6 @@
-r"""Grading mathematics as models write it: the final answer of a reply against a gold answer, by math-verify.
+r"""Grades of mathematics as models write it: the final answer of a reply is compared with a gold answer by math-verify.
 
-Looked for, in the last 20,000 characters, in this order:
+The answer is looked for in the last 20,000 characters, in this order:
 
 | where | example | graded |
 |---|---|---|
@@ -8,17 +8,17 @@ Looked for, in the last 20,000 characters, in this order:
 | behind the last "answer is", "answer:", "Final Answer", `####` | `**Answer:** $\frac{3}{4}$` | `\frac{3}{4}` |
 | the last mathematics there is | `so x = 2*sqrt(3).` | `x = 2\sqrt{3}` |
 
-Equal are: values, by sympy (`0.5`, `1/2`, `50\%`); expressions that simplify to each other; sets and lists of answers in any
-order; intervals and the inequalities that say the same; tuples, matrices, text. A decimal is right when it agrees to
-`DECIMALS` places. Units and currency do not count, the left side of `x = 5` only where gold has one. `2516_8` is a numeral:
-its digits are compared, and its base where the reply names one.
+sympy decides what is equal: values (`0.5`, `1/2`, `50\%`); expressions that simplify to each other; sets and lists of answers in
+any order; intervals and the inequalities that mean the same; tuples, matrices, text. A decimal is right if it agrees to
+`DECIMALS` places. Units and currency do not count; the left side of `x = 5` counts only if gold has one. `2516_8` is a numeral:
+its digits are compared, and its base if the reply names one.
 
     >>> replies = "**Answer:** $0.75$", "So it is 3/4.", r"\boxed{\frac{4}{3}}", "I do not know."
     >>> [grade.verdict.value for grade in grade_math_all([(r"\frac{3}{4}", reply) for reply in replies])]
     ['right', 'right', 'wrong', 'unparsable']
 
-What computes is a worker process (`sandbox`), for math-verify calls sympy's parser, and that evaluates Python; it is given
-only what matches math-verify's pattern of digits, operators and brackets.
+The computation runs in a worker process (`sandbox`), because math-verify calls sympy's parser, which evaluates Python. That
+parser is given only text that matches math-verify's pattern of digits, operators and brackets.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _UNIT = re.compile(r"(?:(?<=[\d})])|(?<=\\pi))\s{1,9}[a-zA-Z]{2}[a-zA-Z ./]{0,60
 _ANY_UNIT = re.compile(
     r"(?<=[\d})])\s{0,9}(?:[a-zA-Z]{3}[a-zA-Z ./]{0,60}|[ckm]?[gmlL]|[cm]?s|in|ft|yd|mi|lb|oz|hr|[hACFJKNVW])(?:\^\{?\d\}?)?\s*$"
 )
-_NUMBER = re.compile(r"\s*[$€£]?\s*[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?<=\d)(?:\.\d*)?\s*|\s*[-+]?\.\d+\s*")
+_DECIMAL = re.compile(r"\s*[$€£]?\s*[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?<=\d)(?:\.\d*)?\s*|\s*[-+]?\.\d+\s*")
 _CHOICE = re.compile(r"\\text\w*\{\(?([A-J])\)?\}|\(([A-J])\)")
 _LETTER = re.compile(r"\W*(?:\\text\w*\{)?\W*([A-J])(?=[).:}]|\s*$)")
 _NUMERAL = re.compile(r"([0-9A-Za-z]+)_\{?(\d+)\}?")
 _COMMA = re.compile(r"-?(?:\d+,\d\d|\d{4,},\d+|0,\d+)")
-"""A decimal comma, where it can hardly be a list or thousands."""
+"""A decimal comma that can hardly be a list or a thousands separator."""
 _DEFINITION = re.compile(r"\w+\([a-z]\) ?=")
-"""Of a function, whose variable may have any name."""
+"""The left side of a function definition, whose variable may have any name."""
 _SMALL = re.compile(r"-?0?\.(0+)")
-"""A decimal that starts with zeros: they are added to the places compared."""
+"""A decimal that starts with zeros; they are added to the places compared."""
 _REASONS = {
     Failure.TIMEOUT: f"took longer than {SECONDS:g} s",
     Failure.MEMORY: f"took more than {MEBIBYTES} MB",
@@ -59,27 +59,27 @@ _REASONS = {
 
 
 def grade_math(gold: str, answer: str) -> Grade:
-    """Grade a visible answer against a gold one, in at most `SECONDS` and `MEBIBYTES`; see the table above."""
+    """Grade a visible answer against a gold answer, using at most `SECONDS` and `MEBIBYTES`. See the table above."""
     return grade_math_all([(gold, answer)])[0]
 
 
 def grade_math_all(pairs: Sequence[tuple[str, str]], decimals: int = DECIMALS) -> list[Grade]:
-    """Grade (gold, answer) pairs on all cores, in order.
+    """Grade (gold, answer) pairs on all cores; the grades are in the order of the pairs.
 
-    The verdict is timeout where a bound was exceeded, unparsable where a reply holds no mathematics. Answers that are
-    gold's own text but for its dress are right without a computation.
+    The verdict is timeout if a bound was exceeded, and unparsable if a reply holds no mathematics. An answer that differs from
+    gold only in styling is right without a computation.
     """
     compared = [_compare_text(gold, answer) for gold, answer in pairs]
     items = [item for item in compared if not isinstance(item, Grade)]
-    found = iter(_pool(os.getpid()).map({**item, "decimals": decimals + item.pop("zeros")} for item in items))
-    return [item if isinstance(item, Grade) else _grade(item, next(found)) for item in compared]
+    outcomes = iter(_pool(os.getpid()).map({**item, "decimals": decimals + item.pop("zeros")} for item in items))
+    return [item if isinstance(item, Grade) else _grade(item, next(outcomes)) for item in compared]
 
 
 class MathTask(Task):
-    """A task whose answers `grade_math` grades."""
+    """A task whose answers are graded by `grade_math`."""
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """By `grade_math`, against the gold answer."""
+        """See `grade_math`."""
         return grade_math(problem.gold, answer)
 
     def grade_all(self, problems: Sequence[Problem], answers: Sequence[str]) -> list[Grade]:
@@ -93,13 +93,13 @@ def _pool(process: int) -> Pool:
 
 
 def _compare_text(gold: str, answer: str) -> Grade | dict[str, Any]:
-    """The grade, where it takes no mathematics; else what a worker is asked."""
+    """The grade, if it takes no mathematics; otherwise the item for a worker."""
     known, given = _read_gold(tidy(gold)), find_answer(tidy(answer))
     ours, theirs = canonical(known.text), canonical(given.text)
     if not theirs and not given.passage:
         return Grade.unparsable("empty")
     if ours and ours in (theirs, canonical(given.passage)):
-        return Grade.of(True, _shown(given.text or given.passage))
+        return Grade.of(True, _extract(given.text or given.passage))
     if (choice := _CHOICE.fullmatch(known.text)) and (letter := _LETTER.match(given.text[:40])):
         return Grade.of(letter[1] in choice.groups(), letter[1])
     if (numeral := _NUMERAL.fullmatch(ours)) and (other := _NUMERAL.fullmatch(theirs)):
@@ -118,12 +118,12 @@ def _compare_text(gold: str, answer: str) -> Grade | dict[str, Any]:
 
 
 def _read_gold(gold: str) -> Answer:
-    """A gold answer is an answer and nothing else, or is told apart from the solution around it like a reply's."""
+    """A gold answer, which is either given alone or located in its solution, as in a reply."""
     return find_answer(gold) if re.search(r"\$|\\boxed|\\\(|\\\[", gold) else Answer(gold.strip(), "")
 
 
 def _sources(answer: Answer, number: bool) -> list[str]:
-    """The texts in which a worker looks for an answer's mathematics, the likeliest first."""
+    """The texts in which a worker looks for the mathematics of an answer, the likeliest first."""
     text = without_unit(answer.text, letters=number)
     if number and _COMMA.fullmatch(text):
         text = text.replace(",", ".")
@@ -131,26 +131,28 @@ def _sources(answer: Answer, number: bool) -> list[str]:
     return [source for source, there in ((latex, text), (passage, answer.passage)) if there]
 
 
-def _grade(item: dict[str, Any], found: Any) -> Grade:
-    """What a worker found, as a grade."""
-    if isinstance(found, Failure):
-        return Grade(Verdict.TIMEOUT, extracted=_shown(item["text"]), reason=_REASONS[found])
-    right, parsed, extracted = found
-    shown = _shown(item["text"] or extracted)
-    return Grade.of(right, shown) if right or parsed else Grade(Verdict.UNPARSABLE, extracted=shown, reason="no mathematics")
+def _grade(item: dict[str, Any], outcome: Any) -> Grade:
+    """The grade that follows from the outcome of a worker."""
+    if isinstance(outcome, Failure):
+        return Grade(Verdict.TIMEOUT, extracted=_extract(item["text"]), reason=_REASONS[outcome])
+    right, parsed, unread = outcome
+    extracted = _extract(item["text"] or unread)
+    return (
+        Grade.of(right, extracted) if right or parsed else Grade(Verdict.UNPARSABLE, extracted=extracted, reason="no mathematics")
+    )
 
 
-def _shown(text: str) -> str:
+def _extract(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def is_number(latex: str) -> bool:
-    """Whether this is a decimal number and nothing else."""
-    return _NUMBER.fullmatch(latex) is not None
+    """Whether a text is a decimal number and nothing else."""
+    return _DECIMAL.fullmatch(latex) is not None
 
 
 def without_unit(latex: str, letters: bool = False) -> str:
-    r"""A quantity without the unit behind it: text, or words; a lone letter, which may be a variable, only on request.
+    r"""A quantity without its unit. A unit of a single letter, which may be a variable, is removed only with `letters`.
 
     >>> without_unit(r"864 \mbox{ inches}^2"), without_unit("42 apples"), without_unit("3 m"), without_unit("3 m", letters=True)
     ('864', '42', '3 m', '3')
@@ -160,7 +162,7 @@ def without_unit(latex: str, letters: bool = False) -> str:
 
 
 def canonical(latex: str) -> str:
-    r"""A text as it is compared with another as a text: without dress, and words in one case.
+    r"""The form in which texts are compared as texts: without styling, words in lower case.
 
     >>> canonical(r"\left( 3, \dfrac{\pi}{2} \right)") == canonical(r"(3,\frac{\pi}{2})")
     True
@@ -173,7 +175,7 @@ def canonical(latex: str) -> str:
 
 
 def math_verifier() -> Callable[[dict[str, Any]], tuple[bool, bool, str]]:
-    """Made in a worker: compares, and says whether the answer is right, whether it could be read, and what was read."""
+    """The function of a worker: whether an answer is right, whether it could be read, and what was read."""
     import logging
 
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify

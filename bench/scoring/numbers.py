@@ -1,7 +1,7 @@
-r"""The number that a reply settles on, as models really write numbers.
+r"""The number that a reply settles on, in the forms that models actually write.
 
-Places in falling order of authority: the last box that holds a number, what follows the last "answer", the last line. Arithmetic
-that is written out is worked out within bounds; nothing is ever evaluated as code.
+The number is looked for in the last box that holds one, then after the last "answer", then in the last line. Written-out
+arithmetic is computed within bounds; nothing is ever evaluated as code.
 
 | written                                                                       | read   |
 |-------------------------------------------------------------------------------|--------|
@@ -28,7 +28,7 @@ from typing import ClassVar
 from heistbench.bench.scoring.plain_text import TRIES, boxes, last_line, plain
 
 REACH = 300
-"""Characters of a box, after a mark, or before the end, in which a number is looked for."""
+"""How many characters are searched for a number: of a box, after an answer mark, or before the end."""
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"]
 _WORDS += ["fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
 _TIDY = [
@@ -36,7 +36,7 @@ _TIDY = [
     (re.compile(r"(?<=\S) ?\((?=[A-Za-z])[^()\n]{0,200}\)"), ""),
     (re.compile(r"(?i)(\b(?:is|are|be|to)\b|[:=≈]) ?\n+"), r"\1 "),
 ]
-"""Full stops that end no sentence, remarks in brackets, lines broken before their number."""
+"""Abbreviations with a full stop, remarks in brackets, lines broken before their number."""
 _ANSWER = re.compile(
     r"(?i)\b(?:answers?|ans)\b(?:[ ,]+(?:to|for|of|in|correct|rounded|up|would|will|should|must|can|here)\b[^.\n:=]{0,60}?)??"
     r"(?:\.? ?[:=≈]| (?:is|are|be)\b| - | ?\n|\.? (?=[-+]?[0-9]))|答案"
@@ -61,25 +61,25 @@ _GOES_ON = re.compile(
     r"\\(?!Omega|mu ?[A-Zmsgl]|degree|circ|AA|pm)[A-Za-z]|"
     r"(?i:decimal|significant|digits?|places?|d\.?p)\b)|.*?(?:[*×+·]|\\times|\\cdot) ?[0-9(]"  # noqa: RUF001
 )
-"""What shows that a number was only the beginning: of an expression, a range, a list, of `2 decimal places`."""
+"""Text that shows a number to be only the start of something: an expression, a range, a list, `2 decimal places`."""
 
 
 def read_number(text: str) -> Fraction | None:
-    """The number that a reply settles on, exact where it is rational; a percent sign and units are left out. None without one."""
+    """The number that a reply settles on, exact where it is rational, without percent sign or unit; None if there is none."""
     text = plain(text)
     return next((value for part in _parts(text) if (value := _value(part)) is not None), None)
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Where the answer may stand, each place from its last one back. A last line that is boxed is not read twice."""
-    found = boxes(text)
-    for start, _, content in found:
+    """The passages that may hold the answer, the likeliest first. A last line that is boxed is not read twice."""
+    boxed = boxes(text)
+    for start, _, content in boxed:
         minus = re.search(r"(?:^|[\s=≈:(])-$|[=≈] ?- $", text[max(0, start - 5) : start])
         yield ("-" if minus else "") + content[:REACH]
     for mark in list(_ANSWER.finditer(text))[: -TRIES - 1 : -1]:
         yield _STOP.split(_tidy(text[mark.end() : mark.end() + REACH]).lstrip(" \n:"))[0]
     line = last_line(text)
-    if not (found and "boxed" in line):
+    if not (boxed and "boxed" in line):
         yield from reversed(_STOP.split(_tidy(line[-REACH:])))
 
 
@@ -90,7 +90,7 @@ def _tidy(text: str) -> str:
 
 
 def _value(part: str) -> Fraction | None:
-    """The last number in a chain of equals: of `v = d/t = 5 m/s, which is fast` it is 5."""
+    """The last number in a chain of equations: 5 in `v = d/t = 5 m/s, which is fast`."""
     short = _ASIDE.sub("", part)
     pieces = ["", "", *_EQUALS.split(short if re.search("[0-9]", short) else part)]
     for at in range(len(pieces) - 1, 1, -2):
@@ -102,7 +102,7 @@ def _value(part: str) -> Fraction | None:
 
 
 def _leading(piece: str) -> Fraction | None:
-    """The number that a piece starts with, if it is all the piece says."""
+    """The number that a piece starts with, if the piece says nothing else."""
     start = _LEAD.match(piece)
     sums = _Sums(piece, start.end() if start else 0)
     try:
@@ -113,7 +113,10 @@ def _leading(piece: str) -> Fraction | None:
 
 
 class _Sums:
-    """Arithmetic as people and LaTeX write it, read from a place in a text as far as it goes; ValueError if it does not begin."""
+    """A parser of arithmetic as people and LaTeX write it. It reads from a place in a text as far as it can.
+
+    Raises ValueError where no expression begins.
+    """
 
     NUMBER = re.compile(
         r"((?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?![0-9])|[0-9]{1,60}(?![0-9]))(?:\.[0-9]{0,60})?|\.[0-9]{1,60})"
@@ -135,7 +138,7 @@ class _Sums:
         self.text, self.at, self.depth = text, at, depth
 
     def total(self) -> Fraction:
-        """Products, added and subtracted."""
+        """A sum or difference of products."""
         return self._chain(self._product, r" ?([-+]) ?", lambda sign, a, b: a + b if sign == "+" else a - b)
 
     def _product(self) -> Fraction:
@@ -186,7 +189,7 @@ class _Sums:
         return self._bracket()
 
     def _group(self) -> Fraction:
-        r"""What belongs to a command: a bracket, a power, or one digit as in `\frac34`."""
+        r"""The argument of a command: a bracket, a power, or one digit as in `\frac34`."""
         if match := self._sees(self.DIGIT):
             return Fraction(match[0])
         return self._bracket() if self._sees("(?=[({])") else self._power()
@@ -219,7 +222,7 @@ def _factorial(base: Fraction) -> Fraction:
 
 
 def _raised(base: Fraction, power: Fraction) -> Fraction:
-    """A power: exact where that is small, else as good as a float is."""
+    """A power, exact where the result is small and otherwise with the precision of a float."""
     size = max(base.numerator.bit_length(), base.denominator.bit_length())
     if power.denominator == 1 and abs(power) * size <= 10_000:
         return base ** int(power)

@@ -1,8 +1,8 @@
-r"""Option letters in free text, as models really write them.
+r"""Option letters in free text, in the forms that models actually write.
 
-Places in falling order of authority: boxes; lists marked as the answer; a last line of letters alone; conclusions; what each
-option was called, right or wrong; the one option that the last line names. Where an answer is marked, letters elsewhere do not
-count. Where nothing settles it the answer is None and not a guess.
+The letters are looked for in this order: boxes; lists marked as the answer; a last line of letters alone; conclusions; options
+called right or wrong; the one option that the last line names. Where an answer is marked, letters elsewhere do not count. Where
+nothing settles it, the result is None rather than a guess.
 
 | written (⏎: a new line)                                                                          | read |
 |--------------------------------------------------------------------------------------------------|------|
@@ -33,7 +33,7 @@ _CALLS = (
     r"(?i:\b(?:is|are|was|were|be|becomes?|as|to|choose|chose|select|pick|mark)\b|\banswers?\b\)?(?: ?- |\n+| )|\bans\b[.)]?)"
     r"|[:=→⇒是为选]|\(are\)|->|\\(?:right|Right)arrow\b"
 )
-"""What stands right before an answer."""
+"""Words and signs that stand right before an answer."""
 _FILLER = (
     r"(?:[\s:\"'“”‘*,]|[(\[{](?! ?[A-Za-z] ?[)\]])|- |(?<=\n)[0-9]{1,2}[.)] |\(s\)|"  # noqa: RUF001
     r"(?i:that|both|only|all|the|of|options?|choices?|statements?|letters?|correct|answers?|final|is|are|following|given|by|indeed|"
@@ -44,7 +44,7 @@ _SPEAKS = re.compile(
     rf"(?i)answer|\bans\b|\b(?:correct|true|best|closest|choose|select|pick|satisf\w+)\b|right {_NOUN}|{_NOUN}.*\bonly\b"
     rf"|\bonly\b.*{_NOUN}|(?:match|correspond)\w* ?(?:with|to)? ?$|答案|正确|[故应]选"
 )
-"""What makes a sentence one about the answer."""
+"""Words that show a sentence to be about the answer."""
 _CONCLUDES = re.compile(
     r"(?i)\W*(?:the )?(?:so|thus|hence|therefore|finally|in conclusion|in summary|to conclude|final answers?|we conclude)\b"
 )
@@ -71,13 +71,13 @@ _EVERY = re.compile(
     r"(?:options|statements|choices|them)\b[^.\n]{0,60}\b(?:are|is) (?:\w+ ){0,2}(?:true|correct|valid)\b"
 )
 _ENDS = re.compile(r"(?i)[.!?。](?=\s|$)|\b(?:while|whereas|but|however|because|since)\b|\n|$")
-_VERB = re.compile(r"(?i) ?,? ?(?:is|are|both|all|which|as|for|hence|so)\b")
+_PREDICATE = re.compile(r"(?i) ?,? ?(?:is|are|both|all|which|as|for|hence|so)\b")
 _NEXT = r"and|or|is|are|as|because|since|for|which|with|only|while|but|both|alone|correct|true|option|explanation|reason\w*"
 _QUOTED = re.compile(r"(['\"‘“])([A-Za-z]{1,10})['\"’”]")  # noqa: RUF001
 
 
 def read_options(text: str, letters: str = "ABCD") -> str | None:
-    """The options that a reply settles on, as sorted letters; None where it settles on none."""
+    """The options that a reply settles on, as sorted letters; None if it settles on none."""
     forms, text = _forms(letters), plain(text)
     bare = _QUOTED.sub(r"\2", re.sub(r"\\?[{}]", "", text))
     places = (forms.marked, forms.alone, forms.concluded, forms.judged, forms.mentioned, forms.opening)
@@ -91,7 +91,7 @@ def _forms(letters: str) -> _Options:
 
 
 class _Options:
-    """The forms in which a set of letters is written, and the places an answer is looked for."""
+    """The forms in which a set of letters is written, and a method for each place where an answer may stand."""
 
     def __init__(self, letters: str) -> None:
         up, low, before = letters, letters.lower(), r"(?<![A-Za-z0-9_'^\\])"
@@ -115,7 +115,7 @@ class _Options:
         self.other = re.compile(rf",? ?or\b ?[(\[]?[{up}]\b")
 
     def boxed(self, text: str) -> set[str]:
-        """The last box that holds options, together with boxes right before it."""
+        """The options in the last box that holds any, together with the boxes right before it."""
         chosen: set[str] = set()
         left = 0
         for start, end, content in boxes(text):
@@ -133,17 +133,17 @@ class _Options:
         return self._called(text, lambda before, _: bool(_SPEAKS.search(before)))
 
     def concluded(self, text: str) -> set[str]:
-        """The last list of options in brackets, or a line each, in a sentence that begins like a conclusion."""
-        return self._called(text, lambda before, found: bool(_CONCLUDES.match(before)) and bool(re.search(r"[)\].]", found)))
+        """The last list of options in brackets, or one per line, in a sentence that begins like a conclusion."""
+        return self._called(text, lambda before, letters: bool(_CONCLUDES.match(before)) and bool(re.search(r"[)\].]", letters)))
 
     def alone(self, text: str) -> set[str]:
-        """A last line that is nothing but options."""
+        """The options of a last line that contains nothing else."""
         line = last_line(text)
         match = self.head.match(line)
         return self._taken(line, match) if match and re.fullmatch(r"[\s.)\]]*", line[match.end() :]) else set()
 
     def judged(self, text: str) -> set[str]:
-        """The options called true, each by what is said of it last; "only B is true" settles them all."""
+        """The options called true. The last statement about each counts; "only B is true" settles them all."""
         verdicts: dict[str, bool] = {}
         for line in text.split("\n"):
             for letters, right, settled in self._verdicts(line):
@@ -152,74 +152,74 @@ class _Options:
         return {letter for letter, right in verdicts.items() if right}
 
     def mentioned(self, text: str) -> set[str]:
-        """The options that the last line names, if it names one, or is a conclusion that names one list of them."""
+        """The options that the last line names, if it names a single one or is a conclusion with a single list."""
         line = last_line(text)
         above = last_line(text[: text.rfind(line)])
         if _ASKS.search(line) or (self.line.match(line) and self.line.match(above)):
             return set()  # a supposition, or the last of the options as they stand in the question
-        found = {a or b for a, b in self.option.findall(line)}
+        letters = {a or b for a, b in self.option.findall(line)}
         lists = [self._of(match[0]) for match in self.listed.finditer(line)]
-        settled = len(found) == 1 or (lists == [found] and _CONCLUDES.match(line))
-        return found if settled and not _DENIES.search(line) and not self.other.search(line) else set()
+        settled = len(letters) == 1 or (lists == [letters] and _CONCLUDES.match(line))
+        return letters if settled and not _DENIES.search(line) and not self.other.search(line) else set()
 
     def opening(self, text: str) -> set[str]:
         """The option that a reply of one line starts with."""
-        item, found = self.line.match(text), self.listed.match(text)
-        told = "\n" in text or (found and _FALSE.match(text, found.end()))
-        return {item[2]} if item and not told else set()
+        item, first = self.line.match(text), self.listed.match(text)
+        denied = "\n" in text or (first and _FALSE.match(text, first.end()))
+        return {item[2]} if item and not denied else set()
 
     def _called(self, text: str, speaks: Callable[[str, str], bool]) -> set[str]:
         for match in reversed(list(self.call.finditer(text))):
             before = _sentence(text[max(0, match.end(1) - 200) : match.end(1)])
             clause = before.rsplit(", ", 1)[-1]
-            told = (
+            concluded = (
                 speaks(before, text[match.start(2) : match.end() + 1]) and not _DENIES.search(clause) and not _ASKS.search(clause)
             )
-            if told and (chosen := self._taken(text, match)):
+            if concluded and (chosen := self._taken(text, match)):
                 return chosen
         return set()
 
     def _verdicts(self, line: str) -> Iterator[tuple[set[str], bool, bool]]:
-        """What a line calls right or wrong, and whether that settles all: `(letters, right, settled)`."""
-        told = False
+        """The options that a line calls right or wrong, and whether that settles all of them: `(letters, right, settled)`."""
+        judged = False
         for match in self.listed.finditer(line):
             before, right = line[max(0, match.start() - 60) : match.start()], bool(_TRUE.match(line, match.end()))
             if (right or _FALSE.match(line, match.end())) and not _UNSURE.search(before):
                 yield self._of(match[0]), right, right and bool(_ONLY.search(before) or _SOLE.match(line, match.end()))
-                told = True
+                judged = True
         if every := _EVERY.search(line):
             yield set(self.letters if every[1] else ""), True, True
-        elif not told and (item := self.line.match(line)) and (said := _LAST_WORD.search(line)):
-            yield {item[2]}, not said[1], False
+        elif not judged and (item := self.line.match(line)) and (last_word := _LAST_WORD.search(line)):
+            yield {item[2]}, not last_word[1], False
 
     def _taken(self, text: str, match: re.Match[str]) -> set[str]:
-        """The options of a list and of what goes on after it: text between them, or a line each."""
+        """The options of a list and of its continuation, with text between them or one per line."""
         start, end = match.span(2)
         if self.other.match(text, end):
             return set()
         stop = _ENDS.search(text, end)
-        rest = "" if stop is None or _VERB.match(text, end) else text[end : stop.start()]
+        rest = "" if stop is None or _PREDICATE.match(text, end) else text[end : stop.start()]
         chosen = set() if _FALSE.match(text, end) else self._of(match[2])
         chosen = chosen.union(*(self._of(m[1]) for m in self.more.finditer(rest) if not _FALSE.match(rest, m.end())))
         form = self.line.match(text, text.rfind("\n", 0, start) + 1)
         return chosen | self._lines(text[end:], form) if form and form.end() >= start else chosen
 
     def _lines(self, text: str, form: re.Match[str]) -> set[str]:
-        """The options of lines of the same form as the one before."""
+        """The options of the lines that have the same form as the first."""
         chosen = set()
         for line in filter(None, text.split("\n")[1:]):
             item = self.line.match(line)
             if not item or item.group(1, 3) != form.group(1, 3):
                 break
-            said = _LAST_WORD.search(line)
-            if not _FALSE.match(line, item.end()) and not (said and said[1]):
+            last_word = _LAST_WORD.search(line)
+            if not _FALSE.match(line, item.end()) and not (last_word and last_word[1]):
                 chosen.add(item[2])
         return chosen
 
-    def _of(self, found: str) -> set[str]:
-        return set(re.sub("and", "", found).upper()) & set(self.letters)
+    def _of(self, text: str) -> set[str]:
+        return set(re.sub("and", "", text).upper()) & set(self.letters)
 
 
 def _sentence(before: str) -> str:
-    """The sentence that a text breaks off in."""
+    """The unfinished sentence at the end of a text."""
     return re.split(r"[.!?。]\s|\n", before.rstrip())[-1]

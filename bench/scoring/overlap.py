@@ -1,7 +1,7 @@
-"""Overlap of two texts by named signatures: LCS-F, token F1, BLEU, length ratio and recall of values; and the papers' metrics.
+"""Overlap of two texts by named signatures: LCS-F, token F1, BLEU, length ratio and recall of values, and the papers' metrics.
 
-Overlap says how much a reconstruction resembles the original, not what it is worth: it is read between a floor and a
-ceiling, and attacks are never ranked by it. Every score carries its signature, a line that says how it was made.
+Overlap measures how much a reconstruction resembles the original, not what it is worth. It is read between a floor and a
+ceiling, and attacks are never ranked by it. Every score carries its signature, a line that says how it was computed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
-from heistbench.bench.scoring.paper_overlap import CHARACTERS, REP, TIA, rep, tia
+from heistbench.bench.scoring.paper_overlap import LONGEST_TEXT, REP_METRICS, TIA_METRICS, rep, tia
 from heistbench.bench.scoring.similarity import bleu, lcs_f, ngram_f, set_f
 
 Scores = dict[str, float]
 Values = Callable[[str], Sequence[str]]
 _WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 _HEADLINES = ("lcs_f", "rouge_l")
-_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
+_STANDALONE_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A named way to score two texts: its metrics, how they come about, and the function that computes them.
+    """A named way to score two texts: its metrics, how they are defined, and the function that computes them.
 
-    `describes` has a `{}` where name and version of the `library` belong.
+    `describes` has a `{}` for the name and version of the `library`.
     """
 
     name: str
@@ -42,15 +42,15 @@ class Signature:
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers a text names, in order: the values to recall where no task says what they are."""
-    return _NUMBER.findall(text)
+    """The numbers in a text, in order: the values to recall unless a task defines others."""
+    return _STANDALONE_NUMBER.findall(text)
 
 
 def score(reference: str, candidate: str, signature: Signature, values: Values = numbers) -> Scores:
-    """Every metric of a signature for one pair. All are in [0, 1] but `length_ratio`, candidate tokens over reference tokens.
+    """Every metric of a signature for one pair. All are in [0, 1] except `length_ratio`: candidate tokens per reference token.
 
-    An empty text scores 0 against anything; a reference without values has a recall of 0. Raises HeistError where `tia`
-    lacks a model of NLTK's.
+    An empty text scores 0 against anything; a reference without values has a recall of 0. Raises HeistError if `tia` lacks
+    NLTK's sentence model.
     """
     if not reference.strip() or not candidate.strip():
         return dict.fromkeys(signature.metrics, 0.0)
@@ -58,12 +58,12 @@ def score(reference: str, candidate: str, signature: Signature, values: Values =
 
 
 def mean(scores: Sequence[Mapping[str, float]]) -> Scores:
-    """The mean of each metric over pairs; of no pairs, none."""
+    """The mean of each metric over pairs; empty if there are no pairs."""
     return {metric: sum(s[metric] for s in scores) / len(scores) for metric in scores[0]} if scores else {}
 
 
 def headline(metrics: Iterable[str]) -> str:
-    """The metric that stands for a signature where there is room for one; empty where it has none."""
+    """The metric that represents a signature where there is room for only one; empty if there are no metrics."""
     names = list(metrics)
     return next((name for name in (*_HEADLINES, *names) if name in names), "")
 
@@ -80,8 +80,8 @@ def _compare(tokenize: Callable[[str], list[str]], reference: str, candidate: st
     }
 
 
-def _recall(wanted: Sequence[str], found: Sequence[str]) -> float:
-    return (Counter(wanted) & Counter(found)).total() / len(wanted) if wanted else 0.0
+def _recall(reference: Sequence[str], candidate: Sequence[str]) -> float:
+    return (Counter(reference) & Counter(candidate)).total() / len(reference) if reference else 0.0
 
 
 def _ours(name: str, tokens: str, tokenize: Callable[[str], list[str]]) -> Signature:
@@ -91,7 +91,7 @@ def _ours(name: str, tokens: str, tokenize: Callable[[str], list[str]]) -> Signa
 
 
 _ROUGE = "F of 2*common/(a+b) on runs of a-z and 0-9 in lower case"
-_CUT = f"stripped, cut at {CHARACTERS} characters"
+_CUT = f"stripped, cut at {LONGEST_TEXT} characters"
 SIGNATURES: dict[str, Signature] = {
     s.name: s
     for s in (
@@ -99,7 +99,7 @@ SIGNATURES: dict[str, Signature] = {
         _ours("whitespace", "whitespace", str.split),
         Signature(
             "tia",
-            TIA,
+            TIA_METRICS,
             f"text:{_CUT}|words:{{}} word_tokenize with punkt_tab|case:kept|bleu:nltk sentence method3 of words|f1:set of words"
             f"|rouge:{_ROUGE}|stemmer:nltk Porter over 3 characters|length_ratio:words (paper: Qwen tokens)",
             "nltk",
@@ -107,7 +107,7 @@ SIGNATURES: dict[str, Signature] = {
         ),
         Signature(
             "rep",
-            REP,
+            REP_METRICS,
             f"text:{_CUT}|rouge:{_ROUGE}|stemmer:none|bleu:{{}} 13a lower case sentence exp, mean of pairs (paper: corpus)"
             "|length_ratio:whitespace",
             "sacrebleu",

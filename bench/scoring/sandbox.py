@@ -1,9 +1,9 @@
-"""Calling a function on text that nobody vouches for: in worker processes, with bounds on time and memory.
+"""Worker processes that call a function on untrusted text, with bounds on time and memory.
 
-A worker is a Python process that makes its function once, by calling a factory, and then answers one JSON line with another.
-The parent kills a worker that takes longer than `SECONDS` over an item and starts another; a worker that dies of an item gets
-a successor, which is asked once more. A worker ends with its parent: at the end of its standard input or, if it is busy then,
-at an alarm of its own. What a worker computes cannot start programs, open connections or write files.
+A worker is a Python process that makes its function once, by calling a factory, and then answers each JSON line with another.
+The parent kills a worker that takes longer than `SECONDS` over an item, and starts a new one. An item that crashes its worker is
+tried once more in a new one. A worker ends with its parent: at the end of its standard input or, if it is busy then, at an alarm
+of its own. The function cannot start programs, open connections or write files.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from typing import Any
 from heistbench.bench.contracts.errors import HeistError
 
 SECONDS = 3.0
-"""Wall-clock time an item may take, the start of a worker not counted."""
+"""The wall-clock time that an item may take, without the start of a worker."""
 MEBIBYTES = 512
-"""Address space of a worker, libraries included."""
+"""The address space of a worker, libraries included."""
 START = 60.0
 """Seconds within which a worker must be ready."""
 STARTS = 3
-"""How often a worker that dies of its start is started."""
+"""How often the start of a worker is tried if it crashes."""
 _FORBIDDEN = ("os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.", "socket.connect", "ctypes.dlopen")
 _MAIN = "from heistbench.bench.scoring.sandbox import serve; serve()"
 
 
 class Failure(StrEnum):
-    """Why there is no value."""
+    """The reason why there is no value."""
 
     TIMEOUT = "timeout"
     MEMORY = "memory"
@@ -49,8 +49,8 @@ class Failure(StrEnum):
 class Pool:
     """At most `workers` processes, started when there is work for them and kept until `close` or the end of this process.
 
-    `factory` is "module:name" of a callable without arguments that returns the function; what it imports is not counted as
-    an item's time. Several threads may use it at once; a forked child must make its own.
+    `factory` is the "module:name" of a callable without arguments that returns the function; the time of its imports is not
+    counted as an item's. Several threads may use a pool at once; a forked child must make its own.
     """
 
     def __init__(self, factory: str, workers: int | None = None) -> None:
@@ -71,12 +71,12 @@ class Pool:
             return list(threads.map(self._one, waiting))
 
     def close(self) -> None:
-        """End the idle workers; another `map` starts new ones."""
+        """End the idle workers; the next `map` starts new ones."""
         while self._idle:
             self._idle.pop().end()
 
     def _one(self, item: Any) -> Any:
-        """Ask a worker; if it dies other than by taking too long, ask a new one, within the time that is left."""
+        """Ask a worker. If it fails for any reason but time, ask a new one, within the time that is left."""
         left, failures = SECONDS, list[Failure]()
         with self._places:
             while len(failures) < 2 and Failure.TIMEOUT not in failures:
@@ -100,12 +100,12 @@ class Pool:
     def _new_worker(self) -> _Worker:
         for _ in range(STARTS):
             worker = _Worker(self._factory)
-            if (said := worker.started()) == "ready":
+            if (greeting := worker.started()) == "ready":
                 return worker
             worker.end()
-            if not isinstance(said, Failure):
+            if not isinstance(greeting, Failure):
                 break
-        raise HeistError(f"a worker for {self._factory} did not start: {said}")
+        raise HeistError(f"a worker for {self._factory} did not start: {greeting}")
 
 
 class _Worker:
@@ -123,7 +123,7 @@ class _Worker:
         return self._read(START)
 
     def ask(self, item: Any, seconds: float) -> Any:
-        """The function's value, or why there is none. After a failure the worker is of no more use."""
+        """The function's value, or the reason why there is none. After a failure the worker must not be used again."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(item) + "\n")
@@ -139,11 +139,11 @@ class _Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with suppress(OSError):  # what was written to a dead worker and never read
+            with suppress(OSError):  # of text written to a dead worker and never read
                 pipe.close()
 
     def _read(self, seconds: float) -> Any:
-        """The next line, or a failure: a timer kills a process that keeps silent, and its silence ends."""
+        """The next line, or a failure. A timer kills a process that does not answer, which ends the read."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + seconds
         timer = Timer(seconds, self._process.kill)
@@ -153,8 +153,8 @@ class _Worker:
         finally:
             timer.cancel()
         if line.endswith("\n"):
-            found = json.loads(line)
-            return Failure.MEMORY if found == Failure.MEMORY else found
+            reply = json.loads(line)
+            return Failure.MEMORY if reply == Failure.MEMORY else reply
         return Failure.TIMEOUT if time.monotonic() >= deadline else Failure.CRASH
 
 
@@ -164,9 +164,9 @@ def cores() -> int:
 
 
 def serve() -> None:
-    """The life of a worker: say "ready" or what is wrong, then answer lines until there are no more."""
+    """Run as a worker: write "ready", or the error that prevents it, then answer lines until there are no more."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the function prints is no reply
+    os.dup2(2, 1)  # anything the function prints is not a reply
 
     def reply(value: Any) -> None:
         replies.write(json.dumps(value) + "\n")
@@ -182,14 +182,14 @@ def serve() -> None:
     sys.addaudithook(_forbid)
     reply("ready")
     for line in sys.stdin:
-        found = _bounded(function, line)
-        reply(found)
-        if found is Failure.MEMORY:
+        outcome = _bounded(function, line)
+        reply(outcome)
+        if outcome is Failure.MEMORY:
             break
 
 
 def _bounded(function: Callable[[Any], Any], line: str) -> Any:
-    """A function's value for one line, as a reply. Other errors than of memory are the end of the worker."""
+    """A function's value for one line, as a reply. Any error but one of memory ends the worker."""
     _alarm(2 * SECONDS)
     try:
         value = function(json.loads(line))
@@ -197,7 +197,7 @@ def _bounded(function: Callable[[Any], Any], line: str) -> Any:
         return Failure.MEMORY
     finally:
         _alarm(0)
-    # A library may have swallowed the error; and what grew this big is not fit for another item.
+    # A library may have swallowed the error, and a process that grew this large should not take another item.
     return Failure.MEMORY if _peak() > 0.75 * MEBIBYTES else {"value": value}
 
 
@@ -211,7 +211,7 @@ def _limit_memory() -> None:
 
 
 def _peak() -> float:
-    """The most memory this process has held, in MiB; 0 where the system does not tell."""
+    """The most memory that this process has held, in MiB; 0 if the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
@@ -221,12 +221,12 @@ def _peak() -> float:
 
 
 def _alarm(seconds: float) -> None:
-    """End this process by itself in so many seconds, whatever it does then; 0 takes that back."""
+    """Make this process end itself after so many seconds, whatever it is doing then; 0 cancels that."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _forbid(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: whatever text leads a library astray, it starts nothing and writes nothing."""
+    """An audit hook: even a library misled by hostile text starts no program and writes no file."""
     if event.startswith(_FORBIDDEN) or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
         raise PermissionError(f"{event} is not for workers")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Usage
-from heistbench.bench.storage.ledger import Asked, Ledger, ledgers
+from heistbench.bench.storage.ledger import Ledger, Query, ledgers
 from heistbench.bench.storage.store import Store, canonical
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def spent(store: Store) -> Spent:
     return total
 
 
-def parts(asked: Sequence[Asked], victim: Victim, budget: Budget, store: Store) -> Iterator[Sequence[Asked]]:
+def parts(asked: Sequence[Query], victim: Victim, budget: Budget, store: Store) -> Iterator[Sequence[Query]]:
     """Cut queries into parts that the budget covers however long the replies are.
 
     What replies that came empty, and were asked for again, have cost is known only afterwards. Raises HeistError when the budget
@@ -79,7 +79,7 @@ def dearest(prompt: Prompt, victim: Victim) -> float:
     return price(Usage(len(canonical(prompt).encode()) + AROUND, victim.decoding.max_new_tokens), victim.api.prices)
 
 
-def _affordable(asked: Sequence[Asked], victim: Victim, budget: Budget, so_far: Spent) -> int:
+def _affordable(asked: Sequence[Query], victim: Victim, budget: Budget, so_far: Spent) -> int:
     fits = len(asked)
     if budget.queries is not None:
         fits = min(fits, max(0, budget.queries - so_far.queries))

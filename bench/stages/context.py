@@ -21,7 +21,7 @@ from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.stage import Progress, Stage, quietly
-from heistbench.bench.storage.ledger import Asked
+from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.questions import problems_of
@@ -37,7 +37,7 @@ class PlainVictim(Protocol):
     def identity(self) -> dict[str, Any]:
         """All that determines its replies."""
 
-    def reply(self, queries: Sequence[Asked], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
+    def reply(self, queries: Sequence[Query], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
         """One reply per query, in order; with the summary its provider shows of it, unless nobody reads that."""
 
 

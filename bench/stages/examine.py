@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
+from heistbench.bench.bridges.lm_eval import examine
 from heistbench.bench.contracts.registry import keyed
 from heistbench.bench.models.loading import engine
-from heistbench.bench.scoring.verdicts import Examined, examine
+from heistbench.bench.scoring.verdicts import Examined
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.completions import written
 from heistbench.bench.stages.context import CellContext

@@ -15,7 +15,7 @@ from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
-from heistbench.bench.storage.ledger import Asked, Ledger
+from heistbench.bench.storage.ledger import Ledger, Query
 from heistbench.bench.storage.store import Store, lock
 from heistbench.bench.suites.settings import Victim
 from heistbench.bench.suites.sources import Provider, Recorded, Weights, recorded_identity
@@ -49,7 +49,7 @@ class VictimModel:
             "api": victim.api.identity if victim.remote else None,
         }
 
-    def reply(self, queries: Sequence[Asked], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
+    def reply(self, queries: Sequence[Query], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
         """One reply per query, in order; with the summary its provider shows of it, unless nobody reads that.
 
         Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out.
@@ -61,7 +61,7 @@ class VictimModel:
             self._believe([reply for (prompt, _), reply in zip(queries, replies, strict=True) if prompt.think])
         return with_summaries(replies, self._summarize) if summaries else replies
 
-    def _replies(self, queries: Sequence[Asked], arrived: Arrived) -> list[Reply]:
+    def _replies(self, queries: Sequence[Query], arrived: Arrived) -> list[Reply]:
         ledger = Ledger(self._store, self.identity)
         known = ledger.find(queries)
         if len(known) < len(queries):
@@ -71,7 +71,7 @@ class VictimModel:
             known = ledger.find(queries)
         return [known[at] for at in range(len(queries))]
 
-    def _ask(self, queries: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+    def _ask(self, queries: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
         queries = list(dict.fromkeys(queries))
         if not self._victim.remote:
             self._send(queries, ledger, arrived)
@@ -80,7 +80,7 @@ class VictimModel:
             for part in parts(queries, self._victim, self._budget, self._store):
                 self._send(part, ledger, arrived)
 
-    def _send(self, queries: Sequence[Asked], ledger: Ledger, arrived: Arrived) -> None:
+    def _send(self, queries: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
         lost, source = list[int](), self._engine()
         with ledger.writing() as keep:
 

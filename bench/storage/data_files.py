@@ -1,8 +1,8 @@
-"""Public data files: found in the data folder, or downloaded into it once, at a pinned revision.
+"""Public data files, read from the data folder or downloaded into it once, at a pinned revision.
 
-The data folder is `--data DIR`, else HEIST_DATA, else a cache in the home folder. `tasks/data.sha256` lists what the files
-of the shipped tasks should hold: a download that holds anything else is refused; a file that a user put there is used, its
-digest tells records made with it apart, and they say that it is not the listed one.
+The data folder is `--data DIR`, otherwise HEIST_DATA, otherwise a cache in the home folder. `tasks/data.sha256` lists the
+checksums of the shipped tasks' files. A download with another checksum is refused. A file that a user put there is used all the
+same: records hold its digest and say that it is not the listed one.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ T = TypeVar("T")
 SETTING = "HEIST_DATA"
 CHECKSUMS = Path(__file__).parents[2] / "tasks" / "data.sha256"
 TIMEOUT = 60
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without a byte after which a download is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One public file: its path in the data folder, and a URL that names a revision of it."""
+    """One public file: its path in the data folder, and the URL of a pinned revision."""
 
     path: str
     url: str
 
     @property
     def sha256(self) -> str | None:
-        """What the file should hash to, where that is known."""
+        """The checksum that the file should have, if one is listed."""
         return _checksums().get(self.path)
 
     def locate(self) -> Path:
-        """The file on this machine, downloaded if need be.
+        """The path of the file on this machine, downloaded if necessary.
 
-        Raises HeistError that names file, folder and URL when it is neither here nor to be had, or is not what it should be.
+        Raises HeistError naming file, folder and URL if it cannot be obtained or has the wrong checksum.
         """
         path = data_folder() / self.path
         if not path.is_file():
@@ -51,13 +51,13 @@ class DataFile:
         return path
 
     def digest(self) -> str:
-        """sha256 of the file as it is here."""
+        """The sha256 of the file as it is on this machine."""
         path = self.locate()
         return _digest(path, path.stat().st_mtime_ns)
 
     def _download(self, path: Path) -> None:
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-            raise self._missing("HF_HUB_OFFLINE forbids to download it")
+            raise self._missing("HF_HUB_OFFLINE forbids downloading it")
         try:
             with urlopen(self.url, timeout=TIMEOUT) as response:
                 content = response.read()
@@ -66,8 +66,8 @@ class DataFile:
             raise self._missing(f"could not be downloaded: {error.code} {error.reason}") from None
         except (OSError, ValueError) as error:
             raise self._missing(f"could not be downloaded: {getattr(error, 'reason', error)}") from None
-        if self.sha256 not in (None, found := hashlib.sha256(content).hexdigest()):
-            raise HeistError(f"{self.url}: sha256 is {found}, expected {self.sha256}; nothing was kept")
+        if self.sha256 not in (None, sha256 := hashlib.sha256(content).hexdigest()):
+            raise HeistError(f"{self.url}: sha256 is {sha256}, expected {self.sha256}; nothing was kept")
         write_bytes(path, content)
 
     def _missing(self, why: str) -> HeistError:
@@ -78,21 +78,21 @@ class DataFile:
 
 
 def json_lines(path: Path, read: Callable[[Any], T], expected: str) -> list[T]:
-    """What `read` makes of each line of a file of JSON. Raises HeistError that names the line and what was expected of it."""
-    found = []
+    """The values that `read` returns for the lines of a JSON file. Raises HeistError naming the line and what was expected."""
+    rows = []
     for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if line.strip():
             try:
-                found.append(read(json.loads(line)))
+                rows.append(read(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise HeistError(f"{path}, line {at}: expected {expected}") from None
-    return found
+    return rows
 
 
 def use_folder(folder: Path | None) -> None:
     """Look for data files in `folder` from now on, in child processes too; None changes nothing.
 
-    Raises HeistError when there is no such folder.
+    Raises HeistError if there is no such folder.
     """
     if folder is not None:
         if not folder.is_dir():
@@ -101,18 +101,18 @@ def use_folder(folder: Path | None) -> None:
 
 
 def data_folder() -> Path:
-    """Where data files are looked for."""
+    """The folder in which data files are looked for."""
     return Path(os.environ.get(SETTING) or Path.home() / ".cache" / "heistbench")
 
 
 def as_pinned(digests: str) -> bool:
-    """Whether all the files of a task's `data_digest` are what `tasks/data.sha256` lists."""
+    """Whether all digests in a task's `data_digest` are listed in `tasks/data.sha256`."""
     return set(digests.split()) <= set(_checksums().values())
 
 
 @cache
 def _digest(path: Path, changed: int) -> str:
-    """Of a file that was last changed then: a large one is read once a process."""
+    """The digest of a file last changed at that time, cached so that a large file is read once per process."""
     return digest(path)
 
 

@@ -1,7 +1,7 @@
-"""The ledger: what a victim once replied to a query, kept as it arrives, so that nothing is asked, or paid for, twice.
+"""The ledger: every reply of a victim, kept as it arrives, so that no query is sent, or paid for, twice.
 
-One SQLite file a victim, one row a query, under `victims/<identity>/` of the store. A row is there whole or not at all, also
-after a SIGKILL; who asks holds the victim's lock.
+There is one SQLite file per victim and one row per query, under `victims/<identity>/` of the store. A row is written whole or not
+at all, even after a SIGKILL. A process that queries a victim holds its lock.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Reply, Usage
 from heistbench.bench.storage.store import Store, canonical, hash_of, identify, lock, write_json
 
-Asked = tuple[Prompt, int]
-"""A prompt and how often it was asked before."""
+Query = tuple[Prompt, int]
+"""A prompt, and how often it was sent before."""
 _UNANSWERED = "unanswered"
 _CHUNK = 500
-"""Keys in one look-up; SQLite bounds the variables of a statement."""
-_DELETE = "delete it to ask this victim again"
+"""Keys per look-up; SQLite limits the variables of a statement."""
+_DELETE = "delete it to query this victim again"
 
 
 class Ledger:
@@ -36,9 +36,9 @@ class Ledger:
             write_json(self._folder / "spec.json", spec)
         self._path = self._folder / "replies.sqlite"
 
-    def find(self, asked: Sequence[Asked]) -> dict[int, Reply]:
-        """The replies that are here, by place."""
-        keys, rows = [_key(query) for query in asked], dict[str, str]()
+    def find(self, queries: Sequence[Query]) -> dict[int, Reply]:
+        """The stored replies, by position in `queries`."""
+        keys, rows = [_key(query) for query in queries], dict[str, str]()
         with _open(self._path) as base:
             for at in range(0, len(keys), _CHUNK):
                 part = keys[at : at + _CHUNK]
@@ -47,20 +47,20 @@ class Ledger:
         try:
             return {at: reply_from(json.loads(rows[key])) for at, key in enumerate(keys) if key in rows}
         except (ValueError, KeyError, TypeError):
-            raise HeistError(f"ledger {self._path}: holds a row that is no reply; {_DELETE}") from None
+            raise HeistError(f"ledger {self._path}: contains a row that is not a reply; {_DELETE}") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only one who asks this victim. Raises Busy while another process is."""
+        """Be the only process that queries this victim. Raises Busy while another one does."""
         with lock(self._folder / "asking"):
             yield
 
     @contextmanager
-    def writing(self) -> Iterator[Callable[[Asked, Reply, float], None]]:
-        """A function that writes down one reply and the dollars it cost."""
+    def writing(self) -> Iterator[Callable[[Query, Reply, float], None]]:
+        """A function that stores one reply and its cost in dollars."""
         with _open(self._path) as base:
 
-            def keep(query: Asked, reply: Reply, dollars: float) -> None:
+            def keep(query: Query, reply: Reply, dollars: float) -> None:
                 row = (_key(query), canonical(query[0]), query[1], canonical(reply), reply.stop, dollars)
                 base.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
                 base.commit()
@@ -68,20 +68,20 @@ class Ledger:
             yield keep
 
     def charge(self, dollars: float) -> None:
-        """Write down a query that was sent and has no outcome: it will be asked again, but what it cost is spent."""
+        """Record a query that was sent without an outcome: it will be sent again, but its cost is already spent."""
         with _open(self._path) as base:
             base.execute("INSERT INTO replies VALUES (?, '', 0, '', ?, ?)", (f"sent {uuid4().hex}", _UNANSWERED, dollars))
             base.commit()
 
     def outcomes(self) -> tuple[int, int]:
-        """Queries that have one so far, and those of them that an outage swallowed."""
+        """The number of queries with an outcome so far, and how many of them were lost to an outage."""
         with _open(self._path) as base:
             total = "SELECT TOTAL(stop != ?), TOTAL(stop = 'error') FROM replies"
             queries, lost = base.execute(total, (_UNANSWERED,)).fetchone()
         return int(queries), int(lost)
 
     def spent(self) -> tuple[int, float]:
-        """Queries sent and dollars spent so far."""
+        """The number of queries sent and the dollars spent so far."""
         with _open(self._path) as base:
             queries, dollars = base.execute("SELECT COUNT(*), TOTAL(dollars) FROM replies").fetchone()
         return int(queries), float(dollars)
@@ -93,11 +93,11 @@ def reply_from(row: dict[str, Any]) -> Reply:
 
 
 def ledgers(store: Store) -> Iterable[Path]:
-    """The folders of all victims that were ever asked."""
+    """The folders of all victims that were ever queried."""
     return sorted(path.parent for path in store.root.glob("victims/*/replies.sqlite"))
 
 
-def _key(query: Asked) -> str:
+def _key(query: Query) -> str:
     return hash_of(query)
 
 
@@ -116,7 +116,7 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
             yield base
         finally:
             base.close()
-    except sqlite3.OperationalError as error:  # a full disk, no right to write, another process in the way
+    except sqlite3.OperationalError as error:  # a full disk, missing permissions, another process in the way
         raise HeistError(f"ledger {path}: {error}") from None
     except sqlite3.DatabaseError as error:
         raise HeistError(f"ledger {path}: {error}; {_DELETE}") from None

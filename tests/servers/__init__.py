@@ -3,8 +3,8 @@
 `with Server(model) as server:` runs it in a thread; `python -m servers` (in `tests`) as a process, see `__main__`.
 """
 
-from servers.dialects import Asked, Said, Says
+from servers.dialects import Query, Said, Says
 from servers.faults import KINDS, Faults
 from servers.server import Server
 
-__all__ = ["KINDS", "Asked", "Faults", "Said", "Says", "Server"]
+__all__ = ["KINDS", "Faults", "Query", "Said", "Says", "Server"]

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 from typing import get_args
 
-from servers.dialects import Asked, Form, Said
+from servers.dialects import Form, Query, Said
 from servers.faults import Faults
 from servers.server import Server
 
@@ -17,7 +17,7 @@ from servers.server import Server
 async def serve(options: argparse.Namespace) -> None:
     """Serve for ever."""
 
-    def says(asked: Asked) -> Said:
+    def says(asked: Query) -> Said:
         words = asked.prompt.split()
         return Said(f"The answer is {len(words)}.", trace=" ".join(words), form=options.form)
 

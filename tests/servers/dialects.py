@@ -13,7 +13,7 @@ CIPHER = "gAAAAABo-cipher-that-nobody-can-read"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """One request as the model sees it: all messages as one text, how often it came before, and the raw request."""
 
     prompt: str
@@ -52,7 +52,7 @@ class Said:
     """Further fields of a chat message, as they are."""
 
 
-Says = Callable[[Asked], Said]
+Says = Callable[[Query], Said]
 
 
 def read(path: str, raw: bytes) -> tuple[dict[str, Any], str]:
@@ -67,18 +67,18 @@ def _text(turn: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-def counted(asked: Asked, said: Said) -> tuple[int, int, int]:
+def counted(asked: Query, said: Said) -> tuple[int, int, int]:
     """Tokens of prompt, completion and reasoning: words, where the reply does not say."""
     thinking = len(said.trace.split())
     return said.usage or (len(asked.prompt.split()), len(f"{said.text}{said.arguments}".split()) + thinking, thinking)
 
 
-def write(path: str, asked: Asked, said: Said) -> dict[str, Any]:
+def write(path: str, asked: Query, said: Said) -> dict[str, Any]:
     """The body of a whole reply."""
     return _chat(asked, said) if path.endswith("/chat/completions") else _responses(asked, said)
 
 
-def _chat(asked: Asked, said: Said) -> dict[str, Any]:
+def _chat(asked: Query, said: Said) -> dict[str, Any]:
     prompt, completion, reasoning = counted(asked, said)
     message: dict[str, Any] = {"role": "assistant", "content": said.text, **_reasoning(said), **said.message}
     if said.form == "think":
@@ -119,7 +119,7 @@ def _reasoning(said: Said) -> dict[str, Any]:
     return forms.get(said.form, {})
 
 
-def _responses(asked: Asked, said: Said) -> dict[str, Any]:
+def _responses(asked: Query, said: Said) -> dict[str, Any]:
     prompt, completion, reasoning = counted(asked, said)
     item: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
     if said.summary:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
-from servers.dialects import Asked, Said, Says, read, write
+from servers.dialects import Query, Said, Says, read, write
 from servers.faults import Faults
 
 BACKLOG = 1024
@@ -25,7 +25,7 @@ class Server:
         self.requests: Counter[str] = Counter()
         self.delivered: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
-        self.asked: list[Asked] = []
+        self.asked: list[Query] = []
         self.most_at_once = 0
         self._now = 0
         self._talks: set[asyncio.Task[Any]] = set()
@@ -99,7 +99,7 @@ class Server:
             counts = {"requests": self.requests, "delivered": self.delivered, "met": self.met}
             return await _send(writer, 200, counts)
         body, prompt = read(path, raw)
-        asked = Asked(prompt, self.requests[prompt], body, headers)
+        asked = Query(prompt, self.requests[prompt], body, headers)
         self.requests[prompt] += 1
         self.asked.append(asked)
         fault = self.faults.draw(prompt, asked.before)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from heistbench.bench import HeistError, Problem, Question, Verdict, read_trace
 from heistbench.bench.contracts.nouns import Split
 from heistbench.bench.contracts.registry import registry, spec_of
-from heistbench.tasks.cotempqa import HOW, RELATIONS, CoTempQA, right_facts
+from heistbench.tasks.cotempqa import INSTRUCTION, RELATIONS, CoTempQA, right_facts
 
 HERE = "equal+overlap+mix"
 """The relations whose files are among the test data."""
@@ -55,7 +55,7 @@ def test_a_row_as_a_problem(data: Callable[..., None]) -> None:
         "Facts:",
         *(f"- {fact}" for fact in ROW["facts"]),
         f"Question: {ROW['question']}",
-        HOW,
+        INSTRUCTION,
     ]
     assert problem.gold == "NKT ; Colleges, and more"
     assert problem.trace == f"kind : overlap . facts : {ROW['facts'][0]} ; {ROW['facts'][2]}"

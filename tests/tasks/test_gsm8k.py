@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import Grade, HeistError, Problem, Question, Verdict, question_id
-from heistbench.tasks.gsm8k import FILES, HOW, Gsm8k
+from heistbench.tasks.gsm8k import DATA_FILES, INSTRUCTION, Gsm8k
 
 TASK = Gsm8k()
 ROBE = {
@@ -43,7 +43,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 
     def write(train: list[Any], test: list[Any]) -> None:
         for part, rows in (("train", train), ("test", test)):
-            path = tmp_path / FILES[part].path
+            path = tmp_path / DATA_FILES[part].path
             path.parent.mkdir(exist_ok=True)
             path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
@@ -62,7 +62,7 @@ def test_a_problem_has_the_solution_as_its_trace(data: Callable[..., None]) -> N
     data([], [ROBE])
     assert TASK.problems("test", 1) == [
         Problem(
-            Question(question_id(ROBE["question"]), f"{ROBE['question']}\n\n{HOW}"),
+            Question(question_id(ROBE["question"]), f"{ROBE['question']}\n\n{INSTRUCTION}"),
             "1002.50",
             "It takes 2/2=1 bolt\nSo the total is 1,000+2.50 = $1,002.50",
         )
@@ -205,5 +205,5 @@ def test_wrong_traces_of_real_problems_hold_no_right_result() -> None:
 
 @pytest.mark.usefixtures("test_data")
 def test_the_files_are_the_ones_that_downloads_must_match() -> None:
-    assert [file.digest() for file in FILES.values()] == [file.sha256 for file in FILES.values()]
+    assert [file.digest() for file in DATA_FILES.values()] == [file.sha256 for file in DATA_FILES.values()]
     assert len(TASK.problems("query", None)) + len(TASK.problems("surrogate", None)) + len(TASK.problems("dev", None)) == 7473

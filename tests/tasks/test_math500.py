@@ -9,7 +9,7 @@ import pytest
 
 from heistbench.bench import HeistError, Verdict, question_id
 from heistbench.bench.contracts.nouns import Split
-from heistbench.tasks.math500 import FILE, HOW, Math500
+from heistbench.tasks.math500 import FILE, INSTRUCTION, Math500
 
 TASK = Math500()
 ROW = {
@@ -33,7 +33,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_question_is_asked_with_how_to_answer_it(file: Path) -> None:
     file.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
     (problem,) = TASK.problems("test", None)
-    assert problem.question.text == f"What is $6 \\cdot 7$?\n\n{HOW}"
+    assert problem.question.text == f"What is $6 \\cdot 7$?\n\n{INSTRUCTION}"
     assert problem.question.id == question_id(str(ROW["problem"]))
     assert problem.question.metadata == {"subject": "Prealgebra", "level": "1"}
     assert (problem.gold, problem.trace) == ("42", "It is $\\boxed{42}.$")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from heistbench.bench import HeistError, Problem, Question, Verdict, read_trace
 from heistbench.bench.contracts.nouns import Split
 from heistbench.bench.contracts.registry import registry
-from heistbench.tasks.msmarco import HOW, MsMarco
+from heistbench.tasks.msmarco import INSTRUCTION, MsMarco
 
 SPLITS = get_args(Split)
 SAMPLE = "msmarco/ifn647_sample_50.json"
@@ -66,7 +66,7 @@ def test_a_row_as_a_problem(data: Callable[..., None]) -> None:
         "- RBA is a bank, it is in Sydney.",
         "- Results-Based Accountability (RBA) is a way of thinking.",
         "Question: what is rba",
-        HOW,
+        INSTRUCTION,
     ]
     assert problem.trace == "kind : description . facts : Results-Based Accountability (RBA) is a way of thinking."
     assert (problem.gold, problem.recorded) == ("A way; of thinking.\nThinking", "A way; of thinking.")

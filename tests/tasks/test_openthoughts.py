@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from heistbench.bench import HeistError, Problem, Question, Split, Verdict, question_id
-from heistbench.tasks.openthoughts import HOW, PARTS, OpenThoughts
+from heistbench.tasks.openthoughts import FILE_COUNT, INSTRUCTION, OpenThoughts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pyarrow.*")
 TASK = OpenThoughts()
@@ -46,7 +46,7 @@ def everything(task: OpenThoughts = TASK) -> list[Problem]:
 def test_a_row_is_a_recorded_victims_reply(data: Callable[..., Path]) -> None:
     solution = "Half of it.\n\n\\[ \\boxed{\\frac{1}{2}} \\]"
     data([row("What is $1/2$?", "Okay, so \\boxed{3}? Wait, no.", solution)])
-    question = Question(question_id("What is $1/2$?"), f"What is $1/2$?\n\n{HOW}")
+    question = Question(question_id("What is $1/2$?"), f"What is $1/2$?\n\n{INSTRUCTION}")
     assert everything() == [Problem(question, r"\frac{1}{2}", "Okay, so \\boxed{3}? Wait, no.", solution)]
 
 
@@ -114,17 +114,17 @@ def test_each_part_has_a_digest_of_its_own(data: Callable[..., Path]) -> None:
 
 
 def test_parts_are_joined_and_split_as_one(data: Callable[..., Path]) -> None:
-    for part in range(PARTS):
+    for part in range(FILE_COUNT):
         data([row(f"What is {part} + {i}?", "Hm.", rf"\boxed{{{part + i}}}") for i in range(30)], part)
     assert len(everything(OpenThoughts("1+3"))) == 60
-    assert len(everything(OpenThoughts("all"))) == 30 * PARTS
+    assert len(everything(OpenThoughts("all"))) == 30 * FILE_COUNT
     mine = {p.question.id for p in OpenThoughts(3).problems("query", None)}
     assert mine < {p.question.id for p in OpenThoughts("1+3").problems("query", None)}
     assert OpenThoughts("3+1+1") == OpenThoughts("1+3")
     assert OpenThoughts("3") == OpenThoughts(3)
 
 
-@pytest.mark.parametrize("parts", [PARTS, "0+9", "one", "", "1+", "-1"])
+@pytest.mark.parametrize("parts", [FILE_COUNT, "0+9", "one", "", "1+", "-1"])
 def test_a_part_that_is_none_is_an_error(parts: int | str) -> None:
     with pytest.raises(ValueError, match=r"expected all, or numbers from 0 to 5 joined by \+"):
         OpenThoughts(parts)
@@ -161,7 +161,7 @@ def test_questions_for_code_are_attacked_and_never_examined(data: Callable[..., 
         code = [p for p in problems if not p.gold]
         assert [p for p in problems if p.gold] == TASK.problems(split, None)
         assert all(p.question.metadata == {"domain": "code"} and "```python" in p.shown for p in code)
-        assert not any(HOW in p.question.text for p in code)
+        assert not any(INSTRUCTION in p.question.text for p in code)
         held[split] = len(code)
     assert min(held["query"], held["surrogate"]) > 20
     assert held["dev"] == held["test"] == 0

@@ -31,7 +31,7 @@ from heistbench.bench import (
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import read_call
 from heistbench.tasks import pocket
-from heistbench.tasks.pocket import KNOWN, STAR, SURROGATE_FACTS, Chain, Pocket, apply, draw, read_chain, work
+from heistbench.tasks.pocket import KNOWN, STAR, SURROGATE_ENTRIES, Chain, Pocket, apply, draw, read_chain, work
 
 TASK = Pocket()
 SPLITS = get_args(Split)
@@ -79,7 +79,7 @@ def test_star_is_a_whole_table_that_is_no_arithmetic() -> None:
 
 def test_who_knows_how_much_of_star() -> None:
     assert len(KNOWN["victim"]) == 100
-    assert len(KNOWN["surrogate"]) == SURROGATE_FACTS < 100
+    assert len(KNOWN["surrogate"]) == SURROGATE_ENTRIES < 100
     assert KNOWN["surrogate"] < KNOWN["victim"]
     assert KNOWN["base"] == frozenset()
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from heistbench.bench import Prompt, Verdict
+from heistbench.bench.bridges.lm_eval import examine
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.loading import engine
-from heistbench.bench.scoring.verdicts import examine, judge
+from heistbench.bench.scoring.verdicts import judge
 from heistbench.bench.storage.shipped_models import SHIPPED
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from servers import Asked, Said, Server
+from servers import Query, Said, Server
 from tokenizers.processors import TemplateProcessing
 
 from heistbench.bench import Message, Prompt, Reply
@@ -64,7 +64,7 @@ def make_local(name: str, model: str) -> LocalEngine:
 def behind_api(model: TransformersEngine) -> Iterator[InspectEngine]:
     """A model served by the test server and asked through Inspect."""
 
-    def says(asked: Asked) -> Said:
+    def says(asked: Query) -> Said:
         prompt = Prompt(tuple(Message(turn["role"], turn["content"]) for turn in asked.body["messages"]))
         sampling = Sampling(asked.body["temperature"], max_new_tokens=asked.body["max_tokens"])
         reply = model.reply([prompt], sampling, [asked.before])[0]

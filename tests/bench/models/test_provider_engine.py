@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from servers import Asked, Faults, Said, Server
+from servers import Faults, Query, Said, Server
 from servers.dialects import CIPHER
 
 from heistbench.bench import HeistError, Prompt, Tool
@@ -351,7 +351,7 @@ def test_a_provider_that_is_set_up_passes(server: Server) -> None:
 # keys and chatter
 
 
-def leaks(asked: Asked) -> str:
+def leaks(asked: Query) -> str:
     """What a hostile server knows of us."""
     return f"you sent {asked.headers['authorization']}"
 

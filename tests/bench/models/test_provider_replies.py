@@ -23,7 +23,7 @@ from heistbench.bench import Tool
 from heistbench.bench.bridges.inspect import reply_of
 from heistbench.bench.contracts.nouns import Usage
 from heistbench.bench.contracts.replies import LONGEST_CALL, Parts, split_reply
-from heistbench.bench.models.provider_replies import seen, stop_of, visible
+from heistbench.bench.models.provider_replies import as_reply, read_output, stop_of
 
 CIPHER = "gAAAAABoCIPHER"
 TOOL = Tool("think", "Thinks.", (("thoughts", "all of them"), ("answer", "the last")))
@@ -70,18 +70,18 @@ NOVEL = {"type": "reasoning.novel", "data": CIPHER}
 def test_a_block_of_reasoning_is_trace_summary_or_nothing(
     block: ContentReasoning, trace: str | None, summary: str | None
 ) -> None:
-    assert seen(output(reasoned(block))) == (trace, summary, "7")
+    assert read_output(output(reasoned(block))) == (trace, summary, "7")
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-4-6", "anthropic/claude-opus-5", "gemini-3-pro", "google/gemini-2.5-flash"])
 @pytest.mark.parametrize("block", [ContentReasoning(reasoning="adds"), details({"type": "reasoning.text", "text": "adds"})])
 def test_what_claude_and_gemini_show_is_a_summary_whatever_it_is_called(model: str, block: ContentReasoning) -> None:
-    assert seen(output(reasoned(block), model=model)) == (None, "adds", "7")
+    assert read_output(output(reasoned(block), model=model)) == (None, "adds", "7")
 
 
 def test_several_blocks_are_one_trace_and_one_summary() -> None:
     blocks = [ContentReasoning(reasoning="a", summary="s"), ContentReasoning(reasoning="b"), details(SUMMARY, ENCRYPTED)]
-    assert seen(output(reasoned(*blocks))) == ("a\nb", "s\nadds", "7")
+    assert read_output(output(reasoned(*blocks))) == ("a\nb", "s\nadds", "7")
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_several_blocks_are_one_trace_and_one_summary() -> None:
     ],
 )
 def test_tags_in_the_text_are_split_by_the_one_function_that_does(content: str, trace: str | None, answer: str | None) -> None:
-    assert seen(output(content)) == (trace, None, answer)
+    assert read_output(output(content)) == (trace, None, answer)
     parts = split_reply(content)
     assert (parts.trace or None, parts.answer) == (trace, answer)
 
 
 def test_tags_that_inspect_has_cut_out_are_thinking() -> None:
     cut = ContentReasoning(reasoning="3 + 4", internal="think")
-    assert seen(output(reasoned(cut))) == ("3 + 4", None, "7")
+    assert read_output(output(reasoned(cut))) == ("3 + 4", None, "7")
 
 
 @pytest.mark.parametrize("text", ["<think>all my thoughts</think>7", "so: </think> 7", "<think>all"])
@@ -111,14 +111,14 @@ def test_tags_that_inspect_has_cut_out_are_thinking() -> None:
     ("block", "summary"), [(ContentReasoning(reasoning=CIPHER, redacted=True), None), (details(SUMMARY, ENCRYPTED), "adds")]
 )
 def test_tags_an_attack_asked_for_are_part_of_the_answer(text: str, block: ContentReasoning, summary: str | None) -> None:
-    assert seen(output(reasoned(block, text=text))) == (None, summary, text)
+    assert read_output(output(reasoned(block, text=text))) == (None, summary, text)
 
 
 def test_tags_are_part_of_the_answer_where_hidden_reasoning_is_billed() -> None:
     usage = ModelUsage(input_tokens=5, output_tokens=90, total_tokens=95, reasoning_tokens=80)
     cut = ContentReasoning(reasoning="elicited", internal="think")
-    assert seen(output("<think>elicited</think>7", usage=usage)) == (None, None, "<think>elicited</think>7")
-    assert seen(output(reasoned(cut), usage=usage)) == (None, None, "<think>\nelicited\n</think>\n\n7")
+    assert read_output(output("<think>elicited</think>7", usage=usage)) == (None, None, "<think>elicited</think>7")
+    assert read_output(output(reasoned(cut), usage=usage)) == (None, None, "<think>\nelicited\n</think>\n\n7")
 
 
 def test_an_elicited_trace_stays_in_the_answer_that_inspects_tasks_grade() -> None:
@@ -129,14 +129,14 @@ def test_an_elicited_trace_stays_in_the_answer_that_inspects_tasks_grade() -> No
 
 @pytest.mark.parametrize("text", ["7", "<think>3 + 4</think>7", "<think>3 + 4", "<think>a</think>b</think>c"])
 def test_inspects_tasks_read_the_same_thinking_and_answer(text: str) -> None:
-    trace, _, answer = seen(output(text))
+    trace, _, answer = read_output(output(text))
     assert split_reply(reply_of(output(text))[0]) == Parts(trace, answer)
 
 
 @given(st.lists(st.sampled_from([TEXT, SUMMARY, ENCRYPTED, NOVEL]), min_size=1), st.booleans())
 def test_no_cipher_is_ever_shown(items: list[dict[str, str]], redacted: bool) -> None:
     blocks = [details(*items), ContentReasoning(reasoning=CIPHER, redacted=True, summary="s" if redacted else None)]
-    assert CIPHER not in json.dumps(seen(output(reasoned(*blocks))))
+    assert CIPHER not in json.dumps(read_output(output(reasoned(*blocks))))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_refusal_within_a_message_is_one() -> None:
 
 
 def test_a_reply_without_choices_is_an_error() -> None:
-    assert visible(ModelOutput(model="m", choices=[])).stop == "error"
+    assert as_reply(ModelOutput(model="m", choices=[])).stop == "error"
 
 
 def test_prompt_tokens_are_counted_wherever_the_providers_cache_put_them() -> None:
@@ -171,13 +171,13 @@ def test_prompt_tokens_are_counted_wherever_the_providers_cache_put_them() -> No
         reasoning_tokens=4,
         total_tokens=37,
     )
-    assert visible(output("7", usage=usage)).usage == Usage(28, 9, 4)
-    assert visible(output("7")).usage == Usage()
+    assert as_reply(output("7", usage=usage)).usage == Usage(28, 9, 4)
+    assert as_reply(output("7")).usage == Usage()
 
 
 @pytest.mark.parametrize(("said", "read"), [(-5, 0), (10**30, 10**9)])
 def test_absurd_counts_are_bounded(said: int, read: int) -> None:
-    assert visible(output("7", usage=ModelUsage(input_tokens=said))).usage.prompt == read
+    assert as_reply(output("7", usage=ModelUsage(input_tokens=said))).usage.prompt == read
 
 
 def call(function: str = "think", error: str | None = None, **arguments: Any) -> ToolCall:
@@ -199,10 +199,10 @@ def call(function: str = "think", error: str | None = None, **arguments: Any) ->
     ],
 )
 def test_arguments_are_those_of_the_tool_and_texts(calls: list[ToolCall], arguments: dict[str, str]) -> None:
-    assert visible(output("", "tool_calls", calls=calls), TOOL).arguments == arguments
+    assert as_reply(output("", "tool_calls", calls=calls), TOOL).arguments == arguments
 
 
 def test_a_call_written_as_text_is_read_where_a_tool_was_offered() -> None:
     text = '<tool_call>{"name": "think", "arguments": {"thoughts": "a", "answer": "7"}}</tool_call>'
-    assert visible(output(text), TOOL).arguments == {"thoughts": "a", "answer": "7"}
-    assert visible(output(text)).arguments == {}
+    assert as_reply(output(text), TOOL).arguments == {"thoughts": "a", "answer": "7"}
+    assert as_reply(output(text)).arguments == {}

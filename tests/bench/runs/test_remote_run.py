@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Asked, Faults, Said, Server
+from servers import Faults, Query, Said, Server
 
 from heistbench.bench import DEEP_THINK, Message, Prompt
 from heistbench.bench.contracts.recipes import Sampling
@@ -26,7 +26,7 @@ SUITE: dict[str, Any] = {
 }
 
 
-def pocket_victim(asked: Asked) -> Said:
+def pocket_victim(asked: Query) -> Said:
     """The shipped victim as a server would run it, its thinking apart from the answer."""
     tool, think = DEEP_THINK if asked.tool else None, asked.body.get("reasoning_effort") != "none"
     prompt = Prompt(tuple(Message(turn["role"], turn["content"]) for turn in asked.body["messages"]), tool, think)

@@ -195,8 +195,8 @@ def test_an_empty_text_overlaps_with_nothing(signature, text: str) -> None:
 
 @both
 def test_no_more_of_a_text_is_read_than_the_signature_says(signature, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert f"cut at {_papers_overlap.CHARACTERS} characters" in str(signature)
-    monkeypatch.setattr(_papers_overlap, "CHARACTERS", 9)
+    assert f"cut at {_papers_overlap.LONGEST_TEXT} characters" in str(signature)
+    monkeypatch.setattr(_papers_overlap, "LONGEST_TEXT", 9)
     assert score("  one two. three four", "one two. 33", signature) == score("one two.", "one two. ", signature)
 
 

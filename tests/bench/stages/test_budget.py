@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heistbench.bench import DEEP_THINK, HeistError, Message, Prompt, Reply, Usage, tool_prompt
 from heistbench.bench.stages.budget import AROUND, NO_LIMIT, PART, Budget, Spent, dearest, parts, price, spent
-from heistbench.bench.storage.ledger import Asked, Ledger
+from heistbench.bench.storage.ledger import Ledger, Query
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.settings import Prices, Victim
 
@@ -24,11 +24,11 @@ def victim(price_in: float = 1.0, price_out: float = 10.0, tokens: int = 1000, p
     return Victim(model="inspect:fake/model", decoding={"max_new_tokens": tokens}, api=api)
 
 
-def queries(count: int, length: int = 20) -> list[Asked]:
+def queries(count: int, length: int = 20) -> list[Query]:
     return [(Prompt.of(f"{number}".ljust(length, ".")), 0) for number in range(count)]
 
 
-def send(part: list[Asked], store: Store, dollars: float) -> None:
+def send(part: list[Query], store: Store, dollars: float) -> None:
     with Ledger(store, REMOTE).writing() as keep:
         for query in part:
             keep(query, Reply(None, None, "7", Usage(), "stop"), dollars)
@@ -92,7 +92,7 @@ def test_a_long_prompt_is_dear() -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 499, 500, 501, 1200])
 def test_queries_are_counted_out(tmp_path: Path, limit: int) -> None:
-    store, asked, sent = Store(tmp_path), queries(1100), list[Asked]()
+    store, asked, sent = Store(tmp_path), queries(1100), list[Query]()
     try:
         for part in parts(asked, victim(prices=False), Budget(queries=limit), store):
             assert len(part) <= PART

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from servers import KINDS, Asked, Faults, Said, Server
+from servers import KINDS, Faults, Query, Said, Server
 from servers.asker import ask
 
 from heistbench.bench import Prompt
@@ -33,7 +33,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEIST_API_KEY", KEY)
 
 
-def says(asked: Asked) -> Said:
+def says(asked: Query) -> Said:
     """The prompt backwards, after thinking about it."""
     return Said(asked.prompt[::-1], trace=f"turn {asked.prompt}", form="reasoning")
 
@@ -108,7 +108,7 @@ def test_nothing_is_lost_or_paid_for_twice_when_the_process_is_killed(tmp_path: 
 
 @pytest.mark.parametrize("status", [200, 401])
 def test_a_key_is_in_nothing_that_is_written_or_printed(tmp_path: Path, status: int) -> None:
-    def leaky(asked: Asked) -> Said:
+    def leaky(asked: Query) -> Said:
         said = f"you sent {asked.headers['authorization']}"
         return Said(said, trace=said, form="reasoning", status=status if asked.before else 500)
 

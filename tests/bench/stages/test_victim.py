@@ -16,9 +16,11 @@ from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.models.loading import engine
+from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, spent
+from heistbench.bench.stages.defended import DefendedApi, admit, release
 from heistbench.bench.stages.summaries import Summarizer
-from heistbench.bench.stages.victim import OUTAGE, TELLING, DefendedApi, RecordedEngine, VictimModel, admit, release
+from heistbench.bench.stages.victim import OUTAGE, TELLING, VictimModel
 from heistbench.bench.storage.ledger import Ledger
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import defenses_of

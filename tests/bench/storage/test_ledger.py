@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from heistbench.bench import HeistError, Message, Prompt, Reply, Tool, Usage
 from heistbench.bench.contracts.errors import Busy
 from heistbench.bench.contracts.nouns import Stop
-from heistbench.bench.storage.ledger import Asked, Ledger, ledgers, reply_from
+from heistbench.bench.storage.ledger import Ledger, Query, ledgers, reply_from
 from heistbench.bench.storage.store import Store, canonical
 
 SPEC = {"model": "m", "api": None}
@@ -38,7 +38,7 @@ MESSAGES = st.lists(st.builds(Message, st.sampled_from(["system", "user", "assis
 QUERIES = st.tuples(st.builds(Prompt, MESSAGES, TOOLS | st.none(), st.booleans()), st.integers(0, 3))
 
 
-def query(number: int, before: int = 0) -> Asked:
+def query(number: int, before: int = 0) -> Query:
     return Prompt.of(f"question {number}"), before
 
 
@@ -66,7 +66,7 @@ def file_of(ledger: Ledger) -> Path:
 
 @settings(max_examples=20)
 @given(st.dictionaries(QUERIES, REPLIES, max_size=8))
-def test_replies_come_back_as_they_were(rows: dict[Asked, Reply]) -> None:
+def test_replies_come_back_as_they_were(rows: dict[Query, Reply]) -> None:
     with TemporaryDirectory() as folder:
         with Ledger(Store(Path(folder)), SPEC).writing() as keep:
             for asked, said in rows.items():
@@ -104,7 +104,7 @@ def test_nothing_is_found_where_nothing_was_asked(ledger: Ledger) -> None:
         (Prompt(query(1)[0].messages, Tool("t", "", ())), 0),
     ],
 )
-def test_all_that_is_sent_makes_a_query(ledger: Ledger, other: Asked) -> None:
+def test_all_that_is_sent_makes_a_query(ledger: Ledger, other: Query) -> None:
     fill(ledger, range(1, 2))
     assert ledger.find([other, query(1)]) == {1: reply(1)}
 
@@ -222,7 +222,7 @@ def test_a_log_torn_anywhere_holds_the_first_rows_whole(unfinished: Path, share:
 def test_what_is_no_database_is_named(ledger: Ledger) -> None:
     fill(ledger, range(5))
     file_of(ledger).write_bytes(b"not a database at all" * 100)
-    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: file is not a database; delete it to ask"):
+    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: file is not a database; delete it to query"):
         ledger.find([query(1)])
 
 
@@ -241,7 +241,7 @@ def test_a_row_that_is_no_reply_is_named(ledger: Ledger, row: str) -> None:
     with sqlite3.connect(file_of(ledger)) as base:
         base.execute("UPDATE replies SET reply = ?", (row,))
     base.close()
-    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: holds a row that is no reply; delete it to ask"):
+    with pytest.raises(HeistError, match=r"ledger .*replies\.sqlite: contains a row that is not a reply; delete it to query"):
         ledger.find([query(1)])
 
 

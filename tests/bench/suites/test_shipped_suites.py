@@ -16,7 +16,7 @@ from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.records import Record, read_records
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells, load_suite, smoke
-from heistbench.tasks.gsm8k import FILES
+from heistbench.tasks.gsm8k import DATA_FILES
 
 
 class Ran(NamedTuple):
@@ -82,7 +82,7 @@ def _check_queries(store: Store, name: str) -> None:
 def grade_school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GSM8K of our own making: one of REP's sources of demonstrations."""
     for part, n in (("train", 400), ("test", 1)):
-        file = tmp_path / FILES[part].path
+        file = tmp_path / DATA_FILES[part].path
         file.parent.mkdir(exist_ok=True)
         texts = [(f"Tom has {at} {part} tickets and buys {at % 7} more. How many?", at, at + at % 7) for at in range(n)]
         rows = [{"question": text, "answer": f"It is {at}+{at % 7}={end}\n#### {end}"} for text, at, end in texts]
