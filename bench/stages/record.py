@@ -137,7 +137,7 @@ def _plugin(plugin: Plugin) -> PluginId:
 
 def _defense(defense: Defense) -> DefenseId:
     info = defense.info
-    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random, stateful=info.stateful)
+    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random, stateful=False)
 
 
 def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:
