@@ -158,10 +158,11 @@ def check_grade(task: Task, grade: object) -> Grade:
 
 def check_grades(task: Task, grades: object, n: int) -> list[Grade]:
     """What `grade_all` returned for `n` answers. Raises PluginFailure for anything but a grade for each."""
-    checked = _listed(task, "grade_all", grades, Grade)
-    if len(checked) != n:
-        raise _failed(task, f"grade_all returned {len(checked)} grades for {n} answers")
-    return [check_grade(task, grade) for grade in checked]
+    if not isinstance(grades, Sequence) or isinstance(grades, (str, bytes)):
+        raise _returned(task, "grade_all", grades, "a list of Grade")
+    if len(grades) != n:
+        raise _failed(task, f"grade_all returned {len(grades)} grades for {n} answers")
+    return [check_grade(task, grade) for grade in grades]
 
 
 def _listed(plugin: Plugin, method: str, items: object, kind: type[_T]) -> list[_T]:

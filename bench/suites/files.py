@@ -19,6 +19,8 @@ from heistbench.bench.suites.settings import Suite, fields_at
 SUITES = Path(__file__).parent
 CELLS = 100_000
 """The most cells a suite may name."""
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls a field that a model, or a dataclass, does not have."""
 
 
 def load_suite(reference: str) -> Suite:
@@ -61,12 +63,12 @@ def smoke(suite: Suite) -> Suite:
 def _first(error: ValidationError) -> Any:
     """The error to name: a field that does not exist, as its right name is then missing; otherwise the first."""
     faults = error.errors(include_url=False)
-    return next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    return next((fault for fault in faults if fault["type"] in UNKNOWN), faults[0])
 
 
 def _what(fault: Any) -> str:
     where = tuple(fault["loc"])
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in UNKNOWN:
         return _unknown(where)
     return one_line(f"{'.'.join(map(str, where)) or 'the whole file'}: {fault['msg']}")
 

@@ -35,6 +35,7 @@ def plugin_text(width: int) -> Text:
         text.append(f"{row['name']} {row['version']}\n", style="bold")
         for line, style in _lines(row):
             text.append(_folded(line, width), style=style)
+    text.rstrip()
     return text
 
 
@@ -44,7 +45,8 @@ def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for field in row["parameters"]:
         yield f"  {field['name']}: {field['type']} = {json.dumps(field['default'], default=str)}", ""
     touches = f"touches {', '.join(row['touches'])}" if row["touches"] else ""
-    claims = [row["threat"], touches, "random" * row["random"], row["paper"], row["licence"]]
+    threat = f"threat {row['threat']}" if row["threat"] else ""
+    claims = [threat, touches, "random" * row["random"], row["paper"], row["licence"]]
     yield ", ".join(filter(None, claims)), "dim"
     yield row["citation"], "dim"
     yield nearby(row["origin"]), "dim"
@@ -52,12 +54,13 @@ def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _folded(line: str, width: int) -> str:
     """A line within so many columns, indented, and further where it goes on; long names and paths stay whole."""
-    indent = " " * (_INDENT + len(line) - len(line.lstrip()))
+    further = len(line) - len(line.lstrip())
+    indent = " " * (_INDENT + further)
     lines = textwrap.wrap(
         line.strip(),
         width,
         initial_indent=indent,
-        subsequent_indent=indent + "  ",
+        subsequent_indent=indent + " " * further,
         break_long_words=False,
         break_on_hyphens=False,
     )
@@ -70,7 +73,7 @@ def _describe(cls: type[Plugin]) -> dict[str, Any]:
         "kind": "control" if info.control else info.kind,
         "name": info.name,
         "version": info.version,
-        "about": one_line((inspect.getdoc(cls) or "").split("\n")[0]),
+        "about": one_line((inspect.getdoc(cls) or "").split("\n\n")[0]),
         "parameters": [
             {"name": name, "type": one_line(_type_name(field.type)), "default": default_of(field, "required")}
             for name, field in parameters(cls).items()
