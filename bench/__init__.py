@@ -1,5 +1,6 @@
 """The harness's public API: all that a plugin author imports."""
 
+from heistbench.bench.contracts.decorators import attack, defense, task
 from heistbench.bench.contracts.errors import BudgetExceeded, HeistError
 from heistbench.bench.contracts.nouns import (
     Bill,
@@ -20,7 +21,7 @@ from heistbench.bench.contracts.nouns import (
     Verdict,
     question_id,
 )
-from heistbench.bench.contracts.plugins import Attack, Defense, Task, attack, defense, task
+from heistbench.bench.contracts.plugins import Attack, Defense, Task
 from heistbench.bench.contracts.replies import Parts, render_call, render_reply, split_reply
 from heistbench.bench.contracts.splits import examination_only, first, hundredth
 from heistbench.bench.contracts.wall import Kit, Target, Truth
@@ -45,7 +46,7 @@ from heistbench.bench.scoring.numbers import read_number
 from heistbench.bench.scoring.open_answers import answer_scores, bleu, final_answer, graded, list_scores, readings, rouge_l
 from heistbench.bench.scoring.open_book import OpenBook, ask, read_trace, tidy, write_trace
 from heistbench.bench.scoring.options import read_options
-from heistbench.bench.storage.data_files import DataFile, json_lines
+from heistbench.bench.storage.data_files import DataFile, json_lines, text_of
 
 __all__ = [
     "DEEP_THINK",
@@ -120,6 +121,7 @@ __all__ = [
     "show",
     "split_reply",
     "task",
+    "text_of",
     "tidy",
     "tool_prompt",
     "with_boundary",

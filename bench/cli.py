@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.cli_leaderboard import Json, board_app
+from heistbench.bench.contracts.errors import HeistError, PluginFailure, one_line
+from heistbench.bench.contracts.failures import DEBUG, traceback_text, wants_tracebacks
 from heistbench.bench.models.process import one_thread
-from heistbench.bench.verbs.leaderboard import Json, board_app
+from heistbench.bench.verbs.stopping import Terminated, terminable
 
 app = App(
     name="heist",
@@ -25,6 +27,7 @@ app.command(board_app)
 app.command(pocket_app)
 
 Two = tuple[str, str] | None
+Debug = Annotated[bool, Parameter(negative="", help="Print the traceback of an error too, a plugin's above all.")]
 Plugins = Annotated[list[Path] | None, Parameter(name="--plugin", help="A Python file with attacks, defenses or tasks.")]
 
 
@@ -44,7 +47,9 @@ def run(
     ] = None,
     seeds: Annotated[str | None, Parameter(help="Seeds of theft and training, such as 0,1,2.")] = None,
     out: Annotated[Path, Parameter(help="Where the store, the results and the pages go.")] = Path("out"),
-    jobs: Annotated[int | None, Parameter(help="Worker processes of one thread; default: one a GPU, else one a core.")] = None,
+    jobs: Annotated[
+        int | None, Parameter(help="Worker processes of one thread; default: one per GPU, otherwise one per core.")
+    ] = None,
     data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
     scale: Annotated[
         Literal["full", "smoke"], Parameter(help="smoke: the same code and prompts, small models, a minute.")
@@ -53,6 +58,7 @@ def run(
     budget_usd: Annotated[float | None, Parameter(help="Most dollars to spend on them, in all.")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="Say what would run and what it would cost, and stop.")] = False,
     plugin: Plugins = None,
+    debug: Debug = False,
 ) -> None:
     """Run a suite: steal, train, examine, rank. The same command continues what was stopped.
 
@@ -65,18 +71,21 @@ def run(
     from heistbench.bench.stages.budget import Budget
     from heistbench.bench.verbs.run import Options, run_suite
 
-    _load(plugin)
+    _check_budget(budget_queries, budget_usd)
+    _load(plugin, debug)
     budget, plugins = Budget(budget_queries, budget_usd), tuple(plugin or ())
     run_suite(suite, Options(attack, defense, task, victim, surrogate, seeds, scale, out, jobs, data, budget, dry_run, plugins))
 
 
 @app.command(name="list")
-def list_plugins(*, json: Json = False, plugin: Plugins = None) -> None:
+def list_plugins(*, json: Json = False, plugin: Plugins = None, debug: Debug = False) -> None:
     """List every attack, control, defense and task with version, parameters, paper, threat model and origin."""
-    from heistbench.bench.verbs.listing import describe_plugins, plugin_text
+    from rich.console import Console
 
-    _load(plugin)
-    _print(describe_plugins() if json else plugin_text())
+    from heistbench.bench.verbs.plugins import describe_plugins, plugin_text
+
+    _load(plugin, debug)
+    _print(describe_plugins() if json else plugin_text(Console().width))
 
 
 @app.command
@@ -86,8 +95,8 @@ def overlap(
     signature: Annotated[str, Parameter(help="words, whitespace, tia (arXiv:2603.07267) or rep (arXiv:2606.00642).")] = "words",
     json: Json = False,
 ) -> None:
-    """Score the overlap of two texts a line: {"reference": ..., "candidate": ...}."""
-    from heistbench.bench.verbs.listing import overlap_report, overlap_table
+    """Score the overlap of two texts per line: {"reference": ..., "candidate": ...}."""
+    from heistbench.bench.verbs.overlap import overlap_report, overlap_table
 
     report = overlap_report(pairs, signature)
     _print(report if json else overlap_table(report))
@@ -101,11 +110,12 @@ def grade(
     data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
     json: Json = False,
     plugin: Plugins = None,
+    debug: Debug = False,
 ) -> None:
-    """Grade replies from anywhere, one a line: {"id": ..., "reply": ...} or {"gold": ..., "reply": ...}."""
+    """Grade replies from anywhere, one per line: {"id": ..., "reply": ...} or {"gold": ..., "reply": ...}."""
     from heistbench.bench.verbs.grade import grade_replies, grade_table
 
-    _load(plugin)
+    _load(plugin, debug)
     report = grade_replies(task, replies, data)
     _print(report if json else grade_table(report))
 
@@ -143,7 +153,7 @@ def compare(
 
 @app.command
 def doctor(*, json: Json = False) -> None:
-    """Say what is installed, which engines and accelerators are usable, and what to do about the rest."""
+    """Say what is installed, which engines and accelerators are usable, and how to get the rest."""
     from heistbench.bench.verbs.doctor import examine_machine, report_table
 
     checks = examine_machine()
@@ -165,25 +175,38 @@ def build(
 
 
 def main() -> None:
-    """Entry point: one line for a user's mistake and exit code 2, 130 when stopped by hand."""
+    """Entry point: one line for a user's mistake and exit code 2; 130 when stopped by hand, 143 by SIGTERM."""
     one_thread()
-    warnings.formatwarning = lambda message, *rest, **more: f"heist: warning: {message}\n"
+    warnings.formatwarning = lambda message, *rest, **more: f"heist: warning: {one_line(message)}\n"
     try:
-        app(exit_on_error=False, print_error=False)
-    except (HeistError, CycloptsError) as error:
-        print(f"heist: error: {' '.join(str(error).split())}", file=sys.stderr)
+        with terminable():
+            app(exit_on_error=False, print_error=False)
+    except (HeistError, PluginFailure, CycloptsError) as error:
+        if wants_tracebacks():
+            print(traceback_text(error), end="", file=sys.stderr)
+        print(f"heist: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # whoever read our output has had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("heist: stopped; the same command continues from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
 
 
-def _load(plugins: list[Path] | None) -> None:
+def _check_budget(queries: int | None, dollars: float | None) -> None:
+    if queries is not None and queries < 0:
+        raise HeistError(f"--budget-queries {queries}: expected 0 or more")
+    if dollars is not None and not 0 <= dollars < float("inf"):
+        raise HeistError(f"--budget-usd {dollars}: expected an amount of dollars, 0 or more")
+
+
+def _load(plugins: list[Path] | None, debug: bool) -> None:
+    """Load plugin files; `debug` asks for tracebacks here and, as they inherit the environment, in worker processes."""
     from heistbench.bench.contracts.registry import load_plugin
 
+    if debug:
+        os.environ[DEBUG] = "1"
     for path in plugins or ():
         load_plugin(path)
 

@@ -31,6 +31,7 @@ from heistbench.bench import (
     list_scores,
     question_id,
     task,
+    text_of,
     write_trace,
 )
 
@@ -175,7 +176,7 @@ def _read(path: Path, number: int) -> list[StoryProblem]:
     """All questions of a file. Raises HeistError naming the line for anything but bAbI's format."""
     problems: list[StoryProblem] = []
     story: _Story | None = None
-    for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for at, line in enumerate(text_of(path).splitlines(), 1):
         try:
             place, rest = line.split(" ", 1)
             if place == "1":

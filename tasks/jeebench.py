@@ -134,7 +134,7 @@ def _read(path: Path) -> list[Problem]:
     """All questions of the file. Raises HeistError naming the row and what it lacks."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HeistError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(rows, list):
         raise HeistError(f"{path}: expected a list of questions")

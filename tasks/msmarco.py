@@ -37,6 +37,7 @@ from heistbench.bench import (
     readings,
     rouge_l,
     task,
+    text_of,
     tidy,
     write_trace,
 )
@@ -126,14 +127,21 @@ def _queries(path: Path) -> set[str]:
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of one of the hub's parquet files, or of a JSON array."""
+    """Rows of the hub's parquet files, or of a JSON array. Raises HeistError for a file that is neither."""
     if path.suffix == ".json":
-        yield from json.loads(path.read_text(encoding="utf-8"))
+        try:
+            yield from json.loads(text_of(path))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise HeistError(f"{path}: not a JSON file ({error})") from None
         return
+    from pyarrow import ArrowException  # type: ignore[import-untyped]
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
-    for batch in ParquetFile(path).iter_batches(1000, columns=columns):
-        yield from batch.to_pylist()
+    try:
+        for batch in ParquetFile(path).iter_batches(1000, columns=columns):
+            yield from batch.to_pylist()
+    except (ArrowException, OSError) as error:
+        raise HeistError(f"{path}: not a parquet file ({error})") from None
 
 
 def _problem(row: dict[str, Any]) -> Problem | None:

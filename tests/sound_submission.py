@@ -124,7 +124,7 @@ def _plugin(plugin: Task | Attack | Defense) -> Raw:
 
 def _defense(plugin: Defense) -> Raw:
     info = plugin.info
-    return {**_plugin(plugin), "touches": list(info.touches), "random": info.random, "stateful": info.stateful}
+    return {**_plugin(plugin), "touches": list(info.touches), "random": info.random, "stateful": False}
 
 
 def _example(name: str, question: str, score: float) -> Raw:

@@ -1,4 +1,4 @@
-"""The plugin contracts, whole: `Attack`, `Defense`, `Task` and the decorators that register them.
+"""The plugin contracts, whole: what an `Attack`, a `Defense` and a `Task` must write, and what the harness gives by default.
 
 A plugin is a class; its annotated fields are its parameters and, with its name and version, its identity. Versions read
 "2-A": the number changes when scores stop being comparable, the letter when the interface does.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import (
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Kind = Literal["attack", "defense", "task"]
-Touch = Literal["prompt", "summary", "answer", "refusal", "tokens", "decoding"]
+Touch = Literal["prompt", "summary", "answer", "refusal"]
+"""What a defense changes: the prompt a victim sees, the summary or the answer it shows, or whether it answers at all."""
 Asks = Literal["nothing", "questions", "prompts"]
 """What an attack asks the victim: nothing; the questions as they are, so that its replies serve every attack that does; prompts
 of its own making."""
@@ -53,7 +54,6 @@ class Info:
     privileged: bool = False
     touches: tuple[Touch, ...] = ()
     random: bool = False
-    stateful: bool = False
 
 
 class Plugin(ABC):
@@ -76,7 +76,7 @@ class Attack(Plugin):
 
     @abstractmethod
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> Sequence[Stolen]:
-        """Return the rows the student is trained on, at most one a question; the harness writes the bill.
+        """Return the rows the student is trained on, at most one per question; the harness writes the bill.
 
         Rows of the attacker's own questions (`kit.questions`) may be among them.
         """
@@ -142,51 +142,3 @@ class Task(Plugin):
     def check(self, problem: Problem, trace: str) -> TraceCheck | None:
         """Which steps of a trace are right; None where the task cannot tell."""
         return None
-
-
-_A = TypeVar("_A", bound=type[Attack])
-_D = TypeVar("_D", bound=type[Defense])
-_T = TypeVar("_T", bound=type[Task])
-
-
-def _register(cls: type[Plugin], info: Info) -> type[Plugin]:
-    from heistbench.bench.contracts.registry import registry
-
-    frozen = dataclass(frozen=True)(cls)
-    frozen.info = info
-    registry.add(info, frozen)
-    return frozen
-
-
-@dataclass_transform(frozen_default=True)
-def attack(
-    name: str,
-    *,
-    version: str,
-    paper: str = "",
-    threat: str = "black-box",
-    asks: Asks = "prompts",
-    control: bool = False,
-    privileged: bool = False,
-) -> Callable[[_A], _A]:
-    """Register an attack. `privileged` ones get the truth through the kit; only controls may be."""
-    if privileged and not control:
-        raise TypeError(f"attack {name}: only a control may be privileged")
-    info = Info("attack", name, version, paper, threat, asks, control, privileged)
-    return lambda cls: _register(cls, info)  # type: ignore[return-value]
-
-
-@dataclass_transform(frozen_default=True)
-def defense(
-    name: str, *, version: str, touches: tuple[Touch, ...], paper: str = "", random: bool = False, stateful: bool = False
-) -> Callable[[_D], _D]:
-    """Register a defense and declare what it touches, whether it is random, whether it keeps state per account."""
-    info = Info("defense", name, version, paper, touches=touches, random=random, stateful=stateful)
-    return lambda cls: _register(cls, info)  # type: ignore[return-value]
-
-
-@dataclass_transform(frozen_default=True)
-def task(name: str, *, version: str, paper: str = "") -> Callable[[_T], _T]:
-    """Register a task."""
-    info = Info("task", name, version, paper)
-    return lambda cls: _register(cls, info)  # type: ignore[return-value]

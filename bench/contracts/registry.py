@@ -11,24 +11,24 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import json
 import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.failures import keep_traceback
+from heistbench.bench.contracts.places import FOLDERS, GIVEN, blame, foreign_points, nearby, origin
 from heistbench.bench.contracts.plugins import Info, Kind, Plugin
 
-FOLDERS: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "task": "tasks"}
 _ARGUMENT = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[]*)\s*(?:,|$)""")
 _CALL = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
@@ -43,7 +43,8 @@ class Registry:
         """Register a class. Raises HeistError when another class holds the name."""
         held = self._classes.get((info.kind, info.name))
         if held is not None and origin(held) != origin(cls):
-            raise HeistError(f"{info.kind} {info.name!r} is defined twice: {origin(held)} and {origin(cls)}")
+            places = f"{nearby(origin(held))} and {nearby(origin(cls))}"
+            raise HeistError(f"{info.kind} {info.name!r} is defined twice: {places}")
         self._classes[info.kind, info.name] = cls
 
     def all(self, kind: Kind) -> dict[str, type[Plugin]]:
@@ -78,14 +79,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return (f"; did you mean {close[0]!r}?" if close else "") + f" (there are: {', '.join(known) or 'none'})"
-
-
-def origin(cls: type) -> str:
-    """Where a class is written, as file:line."""
-    try:
-        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
-    except (OSError, TypeError):
-        return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def parameters(plugin: Plugin | type[Plugin]) -> dict[str, dataclasses.Field[Any]]:
@@ -127,11 +120,6 @@ def identity(plugin: Plugin) -> dict[str, Any]:
     }
 
 
-def keyed(plugin: Plugin) -> dict[str, Any]:
-    """Identity and source: what the store keys on."""
-    return identity(plugin)
-
-
 def spec_of(plugin: Plugin) -> str:
     """The shortest text that builds this plugin again: defaults are left out."""
     changed = {n: getattr(plugin, n) for n, f in parameters(plugin).items() if getattr(plugin, n) != default_of(f, missing=...)}
@@ -151,7 +139,7 @@ def _arguments(text: str, spec: str) -> dict[str, Any]:
             raise HeistError(f"{spec!r} gives {match[1]!r} twice")
         try:
             values[match[1]] = yaml.safe_load(match[2])
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise HeistError(f"cannot read the value of {match[1]!r} in {spec!r}") from None
         at = match.end()
     return values
@@ -165,29 +153,42 @@ def _written(value: Any) -> str:
 
 @cache
 def discover() -> None:
-    """Import our own plugin folders, then those of installed packages; a broken foreign one only warns."""
+    """Import our own plugin folders, then those of installed packages; a broken foreign one only warns.
+
+    Raises HeistError for a file in our own folders that raises on import.
+    """
     for folder in FOLDERS.values():
         package = importlib.import_module(f"heistbench.{folder}")
         for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"heistbench.{folder}.{module.name}")
-        for point in entry_points(group=f"heistbench.{folder}"):
-            try:
+            with _explained(f"{folder}/{module.name}.py"):
+                importlib.import_module(f"heistbench.{folder}.{module.name}")
+    for point in foreign_points():
+        try:
+            with _explained(f"plugin {point.name} ({point.value})"):
                 point.load()
-            except Exception as error:  # somebody else's code: anything can happen
-                warnings.warn(f"plugin {point.name} ({point.value}) does not load: {error!r}", stacklevel=1)
+        except HeistError as error:  # somebody else's code, which this run may not need
+            warnings.warn(str(error), stacklevel=1)
 
 
 def load_plugin(path: Path) -> None:
     """Import a plugin file. Raises HeistError when it is not there or raises on import."""
-    name = f"heistbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    name = f"{GIVEN}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     module_spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or module_spec is None or module_spec.loader is None:
         raise HeistError(f"--plugin {path}: no such Python file")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
-    try:
+    with _explained(f"--plugin {path}"):
         module_spec.loader.exec_module(module)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn what an import raises, `sys.exit` included, into one line; mistakes in declarations are one already."""
+    try:
+        yield
     except HeistError:
         raise
-    except Exception as error:
-        raise HeistError(f"--plugin {path}: raises on import: {error!r}") from None
+    except (Exception, SystemExit) as error:
+        log = keep_traceback(error)
+        raise HeistError(f"{what}: raises on import: {blame(error)}" + (f" (traceback: {log})" if log else "")) from error

@@ -134,13 +134,13 @@ def read_call(text: str, tool: Tool | None) -> tuple[str, dict[str, str]]:
     if tool is None or not called:
         return text, {}
     try:
-        said, end = json.JSONDecoder().raw_decode(rest.lstrip()[:LONGEST_CALL])
-        named, given = said["name"], said["arguments"]
+        call, end = json.JSONDecoder().raw_decode(rest.lstrip()[:LONGEST_CALL])
+        recipient, given = call["name"], call["arguments"]
         arguments = {name: _valid(given[name]) for name, _ in tool.arguments if isinstance(given.get(name), str)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return text, {}
     after = rest.lstrip()[end:].lstrip()
-    if named != tool.name or not after.startswith(CALLED):
+    if recipient != tool.name or not after.startswith(CALLED):
         return text, {}
     return f"{before}{after.removeprefix(CALLED)}".strip(), arguments
 

@@ -24,12 +24,12 @@ def examination_only(task: str, split: Split) -> None:
         raise HeistError(f"{task} is for examination only: name a task to attack under `tasks` and {task} under `exams`")
 
 
-def first(found: Iterable[Problem], n: int | None, of: str) -> list[Problem]:
+def first(problems: Iterable[Problem], n: int | None, of: str) -> list[Problem]:
     """The first `n` different problems by id (None: all), so that a shorter list is the beginning of a longer one.
 
     Raises HeistError that says how many `of` (a split in words) has when that is fewer.
     """
-    problems = {problem.question.id: problem for problem in found}
-    if n is not None and len(problems) < n:
-        raise HeistError(f"{of} has {len(problems)} questions, {n} were asked for")
-    return [problems[i] for i in sorted(problems)[:n]]
+    by_id = {problem.question.id: problem for problem in problems}
+    if n is not None and len(by_id) < n:
+        raise HeistError(f"{of} has {len(by_id)} questions, {n} were asked for")
+    return [by_id[i] for i in sorted(by_id)[:n]]

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from random import Random
 from threading import Lock, Thread
 from typing import Any, Protocol
 
+from heistbench.bench.contracts.checked import examples_for, prompts_for, questions_for, replies_for
+from heistbench.bench.contracts.failures import traceback_text
 from heistbench.bench.contracts.nouns import Exposure, Prompt, Question, Reply
 
 
@@ -56,11 +59,11 @@ class Target:
         self._line = line
 
     def ask(self, prompts: Sequence[Prompt]) -> list[Exposure]:
-        """One exposure a prompt, in order; every query is billed.
+        """One exposure per prompt, in order; every query is billed.
 
         Raises BudgetExceeded, before anything is sent, when the suite's budget does not cover them.
         """
-        return list(self._line.call("ask", list(prompts)))
+        return list(self._line.call("ask", prompts_for("ask", prompts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class Tuned:
     _model: str
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
-        """One completion a prompt, under the suite's decoding for inverters."""
-        return list(self._line.call("generate", self._model, list(prompts)))
+        """One completion per prompt, under the suite's decoding for inverters."""
+        return list(self._line.call("generate", self._model, prompts_for("generate", prompts)))
 
 
 class Kit:
@@ -88,6 +91,8 @@ class Kit:
 
     def questions_of(self, task: str, n: int) -> list[Question]:
         """The first `n` questions of another task's surrogate split. Raises HeistError for a task that has none."""
+        if not isinstance(task, str) or not isinstance(n, int) or n < 0:
+            raise TypeError(f"questions_of() takes a task's name and a number, not {task!r} and {n!r}")
         return list(self._line.call("questions_of", task, n))
 
     def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None) -> list[Reply]:
@@ -95,11 +100,13 @@ class Kit:
 
         `temperature` None is the suite's setting for the surrogate.
         """
-        return list(self._line.call("surrogate", list(prompts), temperature))
+        if temperature is not None and not (isinstance(temperature, (int, float)) and 0 <= temperature < inf):
+            raise TypeError(f"surrogate() takes a temperature of 0 or more, or None, not {temperature!r}")
+        return list(self._line.call("surrogate", prompts_for("surrogate", prompts), temperature))
 
     def fine_tune(self, examples: Sequence[tuple[Prompt, str]]) -> Tuned:
         """Fine-tune the suite's inverter model on (prompt, completion) rows; the same rows are trained once."""
-        return Tuned(self._line, self._line.call("fine_tune", list(examples)))
+        return Tuned(self._line, self._line.call("fine_tune", examples_for("fine_tune", examples)))
 
     def inverter(self) -> Tuned:
         """The suite's inverter model before any training."""
@@ -107,7 +114,8 @@ class Kit:
 
     def rehearse(self, prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[Exposure]:
         """What the standing defense would have let out of these replies: for adaptive attacks (Kerckhoffs)."""
-        return list(self._line.call("rehearse", list(prompts), list(replies)))
+        sent = prompts_for("rehearse", prompts)
+        return list(self._line.call("rehearse", sent, replies_for("rehearse", replies, len(sent))))
 
 
 class Truth:
@@ -118,15 +126,19 @@ class Truth:
 
     def gold(self, questions: Sequence[Question]) -> list[str]:
         """The gold answers."""
-        return list(self._line.call("truth_gold", [q.id for q in questions]))
+        return list(self._line.call("truth_gold", _ids("gold", questions)))
 
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
         """The victim's whole replies when plainly asked, past any defense; billed."""
-        return list(self._line.call("truth_replies", [q.id for q in questions]))
+        return list(self._line.call("truth_replies", _ids("replies", questions)))
 
     def wrong_traces(self, questions: Sequence[Question]) -> list[str]:
         """Traces of the right form with wrong steps."""
-        return list(self._line.call("truth_wrong_traces", [q.id for q in questions]))
+        return list(self._line.call("truth_wrong_traces", _ids("wrong_traces", questions)))
+
+
+def _ids(verb: str, questions: Sequence[Question]) -> list[str]:
+    return [question.id for question in questions_for(verb, questions)]
 
 
 @contextmanager
@@ -156,6 +168,7 @@ def _serve(connection: Connection, desk: Desk, verbs: set[str]) -> None:
                 raise PermissionError(f"{verb} is not for this attack")
             answer = (True, getattr(desk, verb)(*arguments))
         except BaseException as error:  # goes back through the pipe and is raised in the attack
+            error.add_note(f"The harness's side of the wall, which answered {verb}:\n{traceback_text(error)}")
             answer = (False, error)
         try:
             connection.send(answer)

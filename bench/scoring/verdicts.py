@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heistbench.bench.contracts.checked import check_grade, check_grades
 from heistbench.bench.contracts.nouns import Grade, Problem, Stop, TraceCheck, Verdict
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.replies import Parts, split_reply
@@ -27,7 +28,7 @@ def judge(task: Task, problem: Problem, text: str, stop: Stop, prompt_text: str 
     A reply that was cut off at the token budget is truncated whatever it contains, and so is one whose thinking never closed.
     """
     parts = split_reply(text, prompt_text)
-    grade = _ungraded(parts.answer, stop) or task.grade(problem, parts.answer or "")
+    grade = _ungraded(parts.answer, stop) or check_grade(task, task.grade(problem, parts.answer or ""))
     return _examined(task, problem, parts, stop, grade)
 
 
@@ -37,6 +38,7 @@ def judge_all(task: Task, problems: Sequence[Problem], texts: Sequence[str], sto
     grades = [_ungraded(reply.answer, stop) for reply, stop in zip(parts, stops, strict=True)]
     open_at = [at for at, grade in enumerate(grades) if grade is None]
     graded = task.grade_all([problems[at] for at in open_at], [parts[at].answer or "" for at in open_at])
+    graded = check_grades(task, graded, len(open_at))
     late = dict(zip(open_at, graded, strict=True))
     rows = zip(problems, parts, stops, grades, strict=True)
     return [_examined(task, problem, reply, stop, grade or late[at]) for at, (problem, reply, stop, grade) in enumerate(rows)]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Bill, Question, Stolen
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.defended import Sealed
 from heistbench.bench.stages.desk import HarnessDesk

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 
 from heistbench.bench.bridges.lm_eval import examine
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.loading import engine
 from heistbench.bench.scoring.verdicts import Examined
 from heistbench.bench.stages.collect import Collect

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.scoring.overlap import SIGNATURES
 from heistbench.bench.scoring.paper_overlap import drift
 from heistbench.bench.stages.collect import Collect

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from heistbench.bench.contracts.nouns import Verdict
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.stages.collect import Collect, Theft
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import Stage

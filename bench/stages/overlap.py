@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.scoring.overlap import SIGNATURES, Signature, headline, mean, score
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext, plain_prompts

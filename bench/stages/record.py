@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from heistbench.bench.contracts.nouns import Bill as TheftCost
 from heistbench.bench.contracts.plugins import Defense, Plugin
-from heistbench.bench.contracts.registry import keyed, spec_of
+from heistbench.bench.contracts.registry import spec_of
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.scratch import is_scratch
 from heistbench.bench.stages.collect import Collect
@@ -134,7 +135,7 @@ def _plugin(plugin: Plugin) -> PluginId:
 
 def _defense(defense: Defense) -> DefenseId:
     info = defense.info
-    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random)
+    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random, stateful=False)
 
 
 def _volatile(context: CellContext, bill: TheftCost) -> Volatile:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.stages.context import CellContext

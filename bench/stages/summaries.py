@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from heistbench.bench.contracts.nouns import Prompt
 from heistbench.bench.contracts.plugins import Task
-from heistbench.bench.contracts.registry import keyed
 from heistbench.bench.contracts.replies import split_reply
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.prompting.compression import compression_prompt
 from heistbench.bench.stages.completions import Completions, Texts, written

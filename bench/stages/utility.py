@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from heistbench.bench.contracts.nouns import Exposure, Verdict
-from heistbench.bench.contracts.registry import keyed
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.scoring.overlap import SIGNATURES, score
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.defended import DefendedApi

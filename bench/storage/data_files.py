@@ -66,8 +66,8 @@ class DataFile:
             raise self._missing(f"could not be downloaded: {error.code} {error.reason}") from None
         except (OSError, ValueError) as error:
             raise self._missing(f"could not be downloaded: {getattr(error, 'reason', error)}") from None
-        if self.sha256 not in (None, sha256 := hashlib.sha256(content).hexdigest()):
-            raise HeistError(f"{self.url}: sha256 is {sha256}, expected {self.sha256}; nothing was kept")
+        if self.sha256 not in (None, actual := hashlib.sha256(content).hexdigest()):
+            raise HeistError(f"{self.url}: sha256 is {actual}, expected {self.sha256}; nothing was kept")
         write_bytes(path, content)
 
     def _missing(self, why: str) -> HeistError:
@@ -77,16 +77,30 @@ class DataFile:
         )
 
 
+def text_of(path: Path) -> str:
+    """A file's text. Raises HeistError for one that cannot be read or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HeistError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise HeistError(f"{path}: cannot be read: expected UTF-8, and byte {error.start} is not ({error.reason})") from None
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, each with its number. Raises HeistError as `text_of` does."""
+    return [(at, line) for at, line in enumerate(text_of(path).split("\n"), 1) if line.strip()]
+
+
 def json_lines(path: Path, read: Callable[[Any], T], expected: str) -> list[T]:
-    """The values that `read` returns for the lines of a JSON file. Raises HeistError naming the line and what was expected."""
-    rows = []
-    for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append(read(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise HeistError(f"{path}, line {at}: expected {expected}") from None
-    return rows
+    """What `read` makes of each line of a file of JSON. Raises HeistError that names the line and what was expected of it."""
+    values = []
+    for at, line in numbered_lines(path):
+        try:
+            values.append(read(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise HeistError(f"{path}, line {at}: expected {expected}") from None
+    return values
 
 
 def use_folder(folder: Path | None) -> None:

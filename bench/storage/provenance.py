@@ -1,4 +1,4 @@
-"""What a number hangs on: code commit, package versions, hardware, contamination."""
+"""Everything a number depends on: code commit, package versions, hardware, contamination."""
 
 from __future__ import annotations
 
@@ -28,16 +28,36 @@ def code_state() -> tuple[str, bool]:
     )
 
 
+def uncommitted(paths: Iterable[Path]) -> list[str]:
+    """Which of these files stand in no commit: untracked, ignored, changed since, or outside of any git checkout.
+
+    Without git none can be shown to stand in one.
+    """
+    files = {path.resolve(): str(path) for path in paths}
+    return sorted(name for file, name in files.items() if not file.is_file() or not _committed(file, file.stat().st_mtime_ns))
+
+
+@cache
+def _committed(file: Path, changed: int) -> bool:
+    """Of a file that was last changed then: one that many cells use is looked up once."""
+    command = ["git", "-C", str(file.parent), "status", "--porcelain", "--ignored", "--untracked-files=all", "--", file.name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:  # no git on this machine
+        return False
+    return done.returncode == 0 and not done.stdout.strip()
+
+
 @cache
 def packages() -> dict[str, str]:
     """Versions of the packages that can move a number; what is not installed is left out."""
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def harness_version() -> str:

@@ -7,7 +7,8 @@ from typing import cast
 
 from heistbench.bench.contracts.nouns import Problem, Split
 from heistbench.bench.contracts.plugins import Task
-from heistbench.bench.contracts.registry import keyed, registry, spec_of
+from heistbench.bench.contracts.registry import registry, spec_of
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.storage.store import canonical
 
 

@@ -1,9 +1,10 @@
-"""What a suite says, as typed fields: of each model how it is asked, what it shows and how it is trained; and what meets what."""
+"""A suite as typed fields: how each model is asked, what it shows, how it is trained, and what meets what."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from dataclasses import is_dataclass, replace
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -17,7 +18,9 @@ from heistbench.bench.storage.shipped_models import card
 from heistbench.bench.suites.sources import Provider, Source, source_of
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Money = Annotated[float, Field(ge=0)]
+Questions = Annotated[int, Field(gt=0, le=10_000_000)]
+"""So many of a split that no data set has more."""
 
 
 def _known_engine(name: str) -> str:
@@ -27,9 +30,9 @@ def _known_engine(name: str) -> str:
 
 
 class Strict(BaseModel):
-    """Unknown fields are errors, values are frozen."""
+    """Unknown fields are errors, values are frozen, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Decoding(Strict):
@@ -55,7 +58,7 @@ class Compressor(Strict):
 
 
 class Prices(Strict):
-    """Dollars a million tokens."""
+    """Dollars per million tokens."""
 
     input: Money
     output: Money
@@ -66,7 +69,7 @@ class Api(Strict):
 
     `shows` is what its replies are expected to hold; `effort` and `summaries` are passed on where they are set; `responses` asks
     through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `timeout` is in
-    seconds an attempt.
+    seconds per attempt.
     """
 
     base_url: str = ""
@@ -133,7 +136,7 @@ class Surrogate(Strict):
     model: str
     decoding: Decoding = Decoding(temperature=1.0)
     family: Family = "think"
-    lessons: int = 0
+    lessons: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     recipe: Recipe = Recipe()
 
     @property
@@ -159,11 +162,11 @@ class Student(Strict):
 
 
 class Sizes(Strict):
-    """Questions a split: attacked, the attacker's own, examined."""
+    """Questions per split: attacked, the attacker's own, examined."""
 
-    query: Count = 1000
-    surrogate: Count = 6000
-    test: Count = 500
+    query: Questions = 1000
+    surrogate: Questions = 6000
+    test: Questions = 500
 
 
 class Suite(Strict):
@@ -195,3 +198,24 @@ class Suite(Strict):
     engine: Annotated[str, AfterValidator(_known_engine)] = DEFAULT
     signatures: Annotated[list[str], Field(min_length=1)] = ["words"]
     smoke: dict[str, Any] = {}
+
+
+def fields_at(location: Sequence[int | str]) -> list[str]:
+    """The names of the fields that a suite may have at a path of fields and places."""
+    kinds: list[Any] = [Suite]
+    for step in location:
+        if isinstance(step, str):
+            kinds = [kind for held in kinds for kind in _models(_fields(held).get(step))]
+    return sorted({name for kind in kinds for name in _fields(kind)})
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """The fields of a model or a dataclass, by name, with their types."""
+    return get_type_hints(kind) if is_dataclass(kind) else {name: field.annotation for name, field in kind.model_fields.items()}
+
+
+def _models(annotation: Any) -> list[Any]:
+    """The models and dataclasses that a type is made of."""
+    if is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]

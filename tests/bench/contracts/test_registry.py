@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import Attack, Defense, Exposure, HeistError, Prompt, Reply, attack, defense
-from heistbench.bench.contracts.registry import construct, identity, load_plugin, origin, parameters, registry, spec_of
+from heistbench.bench.contracts.places import origin
+from heistbench.bench.contracts.registry import construct, identity, load_plugin, parameters, registry, spec_of
 
 ATTACK = '''
 """A plugin."""
@@ -204,8 +205,12 @@ def test_an_attack_and_a_defense_may_share_a_name(sample: type[Defense]) -> None
 
 
 def test_only_controls_may_be_privileged() -> None:
-    with pytest.raises(TypeError, match="only a control may be privileged"):
-        attack("greedy", version="1-A", privileged=True)
+    class Greedy(Attack):
+        def steal(self, target, questions, kit):
+            return []
+
+    with pytest.raises(HeistError, match=r"test_registry\.py:\d+: attack greedy: only a control may be privileged"):
+        attack("greedy", version="1-A", privileged=True)(Greedy)
 
 
 def test_origins_are_file_and_line(sample: type[Defense]) -> None:

@@ -27,7 +27,7 @@ from heistbench.bench.models.fine_tuning import (
 )
 from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.models.transformers_engine import TransformersEngine
-from heistbench.bench.suites.cells import load_suite
+from heistbench.bench.suites.files import load_suite
 
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)
 ROWS = [TrainingRow(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]

@@ -9,7 +9,8 @@ import pytest
 from heistbench.bench import HeistError
 from heistbench.bench.runs.checks import check_apis, check_cells, check_machine, sights
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
-from heistbench.bench.suites.cells import Cell, cells, load_suite
+from heistbench.bench.suites.cells import Cell, cells
+from heistbench.bench.suites.files import load_suite
 
 REMOTE: dict[str, Any] = {"model": "inspect:openai-api/nowhere/some-model", "name": "far", "release": "1"}
 

@@ -25,7 +25,8 @@ from heistbench.bench.stages.budget import Budget
 from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import SUITES, cells, changed, load_suite
+from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.files import SUITES, changed, load_suite
 from heistbench.bench.suites.settings import Suite
 
 BOTH: set[Sight] = {"trace", "summary"}

@@ -24,7 +24,8 @@ from heistbench.bench.stages.budget import NO_LIMIT
 from heistbench.bench.stages.record import cell_spec
 from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.store import Store, read_lines
-from heistbench.bench.suites.cells import Cell, cells, load_suite
+from heistbench.bench.suites.cells import Cell, cells
+from heistbench.bench.suites.files import load_suite
 
 HEAVY = ["trl.trainer.sft_trainer", "lm_eval.evaluator", "lm_eval.tasks", "transformers.models.llama.modeling_llama"]
 CHILD = Path(__file__).parents[2] / "heist_child.py"

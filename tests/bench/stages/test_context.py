@@ -12,7 +12,8 @@ from heistbench.bench import HeistError, Prompt
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.stages.context import World
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import cells, load_suite
+from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.files import load_suite
 
 RECIPE = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2, "max_length": 256}
 SCRATCH = {

@@ -12,7 +12,8 @@ import yaml
 
 from heistbench.bench.stages.record import cell_spec
 from heistbench.bench.storage.store import identify
-from heistbench.bench.suites.cells import cells, load_suite
+from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.files import load_suite
 
 ONE = {"attacks": ["rep"], "controls": [], "defenses": ["none"]}
 

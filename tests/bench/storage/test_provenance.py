@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench.storage import provenance as _provenance
-from heistbench.bench.storage.provenance import code_state, contamination, hardware, harness_version, packages
+from heistbench.bench.storage.provenance import code_state, contamination, hardware, harness_version, packages, uncommitted
 
 texts = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=8).map(" ".join), max_size=6)
 
@@ -98,6 +98,54 @@ def test_a_checkout_without_git(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (root / ".git").mkdir()
     monkeypatch.setenv("PATH", str(root))
     assert not code_state()[1]
+
+
+# files of plugins
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with committed, changed, staged, untracked and ignored files, and a folder with a committed one."""
+    folder = tmp_path / "checkout"
+    (folder / "inside").mkdir(parents=True)
+    git(folder, "init", "-q")
+    for name in ("committed.py", "changed.py", "inside/committed.py", "removed.py"):
+        (folder / name).write_text("1")
+    (folder / ".gitignore").write_text("ignored.py")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "one")
+    for name in ("changed.py", "staged.py", "untracked.py", "ignored.py"):
+        (folder / name).write_text("2")
+    git(folder, "add", "staged.py")
+    (folder / "removed.py").unlink()
+    (folder / "link.py").symlink_to(tmp_path / "outside.py")
+    (tmp_path / "outside.py").write_text("3")
+    git(folder, "add", "link.py")
+    git(folder, "commit", "-qm", "two", "--", "link.py")
+    return folder
+
+
+def test_files_that_stand_in_no_commit_are_named(checkout: Path, tmp_path: Path) -> None:
+    committed = [checkout / "committed.py", checkout / "inside" / "committed.py"]
+    others = [checkout / f"{name}.py" for name in ("changed", "staged", "untracked", "ignored", "removed", "link")]
+    outside = tmp_path / "outside.py"
+    assert uncommitted(committed) == []
+    assert uncommitted([*committed, *others]) == sorted(map(str, others))
+    assert uncommitted([outside]) == [str(outside)]
+    assert uncommitted([]) == []
+
+
+def test_a_file_that_changes_is_looked_up_again(checkout: Path) -> None:
+    path = checkout / "committed.py"
+    assert uncommitted([path]) == []
+    path.write_text("another text")
+    assert uncommitted([path]) == [str(path)]
+
+
+def test_without_git_no_file_can_be_shown_to_stand_in_a_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = checkout / "inside" / "committed.py"
+    monkeypatch.setenv("PATH", str(checkout))
+    assert uncommitted([path]) == [str(path)]
 
 
 # versions

@@ -15,7 +15,8 @@ from heistbench.bench.runs.estimate import outline, queries
 from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.records import Record, read_records
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import cells, load_suite, smoke
+from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.files import load_suite, smoke
 from heistbench.tasks.gsm8k import DATA_FILES
 
 

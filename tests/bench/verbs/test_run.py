@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heistbench.bench.stages.budget import NO_LIMIT
-from heistbench.bench.suites.cells import load_suite
+from heistbench.bench.suites.files import load_suite
 from heistbench.bench.suites.settings import Victim
 from heistbench.bench.verbs.run import Options, customised
 

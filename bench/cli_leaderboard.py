@@ -1,4 +1,4 @@
-"""The verbs of `heist leaderboard`: thin functions, as in `cli`."""
+"""The command line of `heist leaderboard`: each verb is a thin function, as in `cli`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def show(folder: Path | None = None, *, json: Json = False) -> None:
 def build(
     results: Path | None = None, *, out: Annotated[Path | None, Parameter(help="Where to; default: site, beside them.")] = None
 ) -> None:
-    """Build the site of a folder of result files: an index, a page a contest, a page a cell. Without one, of those shipped."""
+    """Build the site of a folder of result files: an index, a page per contest and per cell. Without one, of those shipped."""
     from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.pages.verbs import build as build_pages
 
@@ -53,8 +53,9 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
     from heistbench.leaderboard.submit.submission import report
     from heistbench.leaderboard.submit.verify import verify as check
 
-    report(found := check(folder, results or PUBLISHED), json)
-    if not found.sound:
+    verdict = check(folder, results or PUBLISHED)
+    report(verdict, json)
+    if not verdict.sound:
         sys.exit(1)
 
 
@@ -68,8 +69,8 @@ def add(folder: Path, *, results: Results = None) -> None:
     from heistbench.leaderboard.submit.submission import add as put
     from heistbench.leaderboard.submit.submission import report
 
-    found, target = put(folder, results or PUBLISHED)
-    report(found)
+    verdict, target = put(folder, results or PUBLISHED)
+    report(verdict)
     if target is None:
         sys.exit(1)
     print(f"added as {target}\nnext: heist leaderboard build, commit both, open a pull request")

@@ -1,0 +1,180 @@
+"""Bad input to the command line: one line, exit code 2, nothing left behind; and how a command ends that is stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heistbench.bench.contracts.registry import registry
+
+MAIN = "from heistbench.bench.cli import main; main()"
+pytestmark = pytest.mark.usefixtures("own_plugins")
+TASK = '''"""A task."""
+from heistbench.bench import Grade, Problem, Question, Task, task
+
+@task("mine", version="1-A")
+class Mine(Task):
+    """Fails."""
+    def problems(self, split, n):
+        {problems}
+    def grade(self, problem, answer):
+        {grade}
+'''
+PROBLEMS, GRADE = 'return [Problem(Question("1", "q"), "7", "")]', "return Grade.of(True)"
+
+
+def error(ended) -> str:
+    """The single line of an error; exit code 2 and nothing else printed."""
+    assert (ended.code, ended.out) == (2, ""), ended
+    assert ended.err.startswith("heist: error: ")
+    assert ended.err.count("\n") == 1, ended.err
+    assert ended.err.rstrip("\n").isprintable()
+    return ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--budget-usd", "nan"], "--budget-usd nan: expected an amount of dollars, 0 or more"),
+        (["--budget-usd", "inf"], "--budget-usd inf: expected an amount of dollars"),
+        (["--budget-usd=-1"], "--budget-usd -1.0: expected an amount of dollars"),
+        (["--budget-queries=-1"], "--budget-queries -1: expected 0 or more"),
+        (["--seeds", ""], "--seeds '': expected whole numbers"),
+        (["--attack", "rep(shots=2024-13-45)"], "cannot read the value of 'shots'"),
+        (["--attack", "rep(shots=[" + "[" * 3000 + "])"], "cannot read"),
+    ],
+)
+def test_options_of_a_run_are_checked(
+    heist: Callable, suite_file: Callable, tmp_path: Path, words: list[str], message: str
+) -> None:
+    assert message in error(heist("run", suite_file(), *words, "--out", tmp_path / "fresh"))
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_a_surrogate_needs_a_suite_that_has_one(heist: Callable, suite_file: Callable, tmp_path: Path) -> None:
+    path = suite_file(surrogate=None, inverter=None, attacks=["answer_only"], controls=["untrained"])
+    ended = heist("run", path, "--surrogate", "pocket/surrogate", "--out", tmp_path / "fresh")
+    assert "--surrogate pocket/surrogate: suite tiny has no surrogate to replace" in error(ended)
+
+
+def test_data_that_is_not_utf8_is_named(heist: Callable, tmp_path: Path) -> None:
+    (tmp_path / "gsm8k").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "gsm8k" / f"{split}.jsonl").write_bytes(b'{"question": "caf\xe9"}\n')
+    (tmp_path / "replies").write_text('{"id": "1", "reply": "7"}')
+    message = error(heist("grade", "gsm8k", tmp_path / "replies", "--data", tmp_path))
+    assert re.search(r"test\.jsonl: cannot be read: expected UTF-8, and byte 17 is not", message)
+
+
+@pytest.mark.parametrize("verb", [["grade", "pocket"], ["overlap"]], ids=" ".join)
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'{"a":' * 200_000, b"\xff\xfe", b"9" * 5000], ids=["[", "{", "utf", "9"])
+def test_a_file_of_anything_is_one_line(heist: Callable, tmp_path: Path, verb: list[str], content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert str(tmp_path / "file") in error(heist(*verb, tmp_path / "file"))
+
+
+# plugins of a task
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"problems": "return None"}, r"task mine \(.*mine\.py:4\): problems returned None; expected a list of Problem"),
+        ({"problems": "return 1 / 0"}, r"mine\.py:8: ZeroDivisionError: division by zero \(traceback: .*\.log\)"),
+        ({"grade": "return None"}, r"task mine \(.*mine\.py:4\): grade returned None; expected a Grade"),
+        ({"grade": "raise SystemExit(0)"}, r"mine\.py:10: it called sys\.exit\(0\)"),
+        ({"grade": "raise ValueError('\\x1b[31m' + answer)"}, r"mine\.py:10: ValueError: \\x1b\[31m7"),
+    ],
+)
+def test_a_task_that_fails_is_named_with_its_line(heist: Callable, tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    (tmp_path / "mine.py").write_text(TASK.format(**{"problems": PROBLEMS, "grade": GRADE, **changes}))
+    (tmp_path / "replies").write_text('{"id": "1", "reply": "7"}')
+    ended = heist("grade", "mine", tmp_path / "replies", "--plugin", tmp_path / "mine.py")
+    assert re.search(message, error(ended))
+    for log in re.findall(r"\(traceback: (.*)\)", ended.err):
+        Path(log).unlink()
+
+
+# what is listed
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_list_fits_the_terminal(heist: Callable, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = heist("list").out.splitlines()
+    assert all(len(line) <= width for line in lines if "/" not in line.split()[-1])  # a path stays whole
+    assert max(map(len, lines)) > width // 2
+    for name in (*registry.all("attack"), *registry.all("defense"), *registry.all("task")):
+        assert any(re.match(rf"\w+ +{name} \d+-[A-Z]$", line) for line in lines)
+
+
+def test_the_list_shows_no_escape_sequences(heist: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from heistbench.bench import Attack, attack\n"
+        '@attack("mine", version="1-A", threat="\\x9b31m", paper="\\x1b[31m")\n'
+        'class Mine(Attack):\n    """Red \x1b[31m and \x07."""\n    def steal(self, target, questions, kit):\n        return []\n'
+    )
+    for how in ([], ["--json"]):
+        ended = heist("list", "--plugin", tmp_path / "mine.py", *how)
+        assert ended.code == 0
+        assert not {"\x1b", "\x07", "\x9b"} & set(ended.out)
+
+
+def test_the_doctor_says_how_to_get_what_the_signature_tia_needs(heist: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise LookupError(name)
+
+    monkeypatch.setattr("nltk.data.find", missing)
+    shown = heist("doctor", "--json").out
+    assert '"signature tia"' in shown
+    assert '"python -m nltk.downloader punkt_tab"' in shown
+
+
+# being stopped
+
+
+def test_sigterm_says_how_to_continue(tmp_path: Path, suite_file: Callable) -> None:
+    plugin = tmp_path / "slow.py"
+    plugin.write_text(f"import pathlib, time\npathlib.Path({str(tmp_path / 'ready')!r}).touch()\ntime.sleep(60)\n")
+    command = [sys.executable, "-c", MAIN, "list", "--plugin", str(plugin)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=30)[1] == "heist: stopped; the same command continues from here\n"
+    assert process.returncode == 143
+
+
+def test_a_child_of_a_command_ends_at_once_when_it_is_stopped() -> None:
+    code = (
+        "import os, signal, time\n"
+        "from heistbench.bench.verbs.stopping import terminable\n"
+        "with terminable():\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        time.sleep(60)\n"
+        "        os._exit(7)\n"
+        "    time.sleep(0.2)\n"
+        "    os.kill(child, signal.SIGTERM)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"-{int(signal.SIGTERM)}\n", "")
+
+
+def test_help_is_quick_enough_to_be_asked_for() -> None:
+    times = []
+    for _ in range(3):
+        started = os.times()
+        subprocess.run([sys.executable, "-c", MAIN, "--help"], capture_output=True, check=True)
+        ended = os.times()
+        times.append(ended.children_user + ended.children_system - started.children_user - started.children_system)
+    assert min(times) < 1.0
