@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Kind = Literal["attack", "defense", "task"]
-Touch = Literal["prompt", "summary", "answer", "refusal", "tokens", "decoding"]
+Touch = Literal["prompt", "summary", "answer", "refusal"]
 Asks = Literal["nothing", "questions", "prompts"]
 """What an attack asks the victim: nothing; the questions as they are, so that its replies serve every attack that does; prompts
 of its own making."""
@@ -53,7 +53,6 @@ class Info:
     privileged: bool = False
     touches: tuple[Touch, ...] = ()
     random: bool = False
-    stateful: bool = False
 
 
 class Plugin(ABC):
@@ -177,11 +176,9 @@ def attack(
 
 
 @dataclass_transform(frozen_default=True)
-def defense(
-    name: str, *, version: str, touches: tuple[Touch, ...], paper: str = "", random: bool = False, stateful: bool = False
-) -> Callable[[_D], _D]:
-    """Register a defense and declare what it touches, whether it is random, whether it keeps state per account."""
-    info = Info("defense", name, version, paper, touches=touches, random=random, stateful=stateful)
+def defense(name: str, *, version: str, touches: tuple[Touch, ...], paper: str = "", random: bool = False) -> Callable[[_D], _D]:
+    """Register a defense and declare what it touches and whether it is random."""
+    info = Info("defense", name, version, paper, touches=touches, random=random)
     return lambda cls: _register(cls, info)  # type: ignore[return-value]
 
 

@@ -23,21 +23,22 @@ from heistbench.bench.storage.data_files import as_pinned
 from heistbench.bench.storage.provenance import code_state, contamination, hardware, harness_version, packages
 from heistbench.bench.storage.records import (
     Arm,
-    Bill,
     DefenseId,
     Exam,
-    Example,
-    Exposure,
+    ExposureScores,
     LootFacts,
     OverlapScores,
     PluginId,
     Provenance,
     Record,
+    TheftBill,
+    TheftExample,
     Utility,
     Volatile,
-    read_record,
+    dump,
+    load,
 )
-from heistbench.bench.storage.store import Store, hash_of, write_json
+from heistbench.bench.storage.store import Store, hash_of
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.settings import RECORDED
 
@@ -79,25 +80,25 @@ def run_cell(cell: Cell, store: Store, progress: Progress = quietly, budget: Bud
     """The record of a cell, computed from whatever the store does not hold yet. Raises Busy, see `Store.once`."""
 
     def build(path: Path) -> None:
-        write_json(path / "record.json", _compute(World(cell, store, budget), progress))
+        dump(path / "record.json", _compute(World(cell, store, budget), progress))
 
-    return read_record(store.once("record", cell_spec(cell), build) / "record.json")
+    return load(store.once("record", cell_spec(cell), build) / "record.json")
 
 
-def _compute(world: World, progress: Progress) -> dict[str, Any]:
+def _compute(world: World, progress: Progress) -> Record:
     started, cell = time.monotonic(), world.cell
     theft = collect(world, progress)
     student = train(world, theft, progress)
     examined = take_exam(world, student, progress)
-    record = Record(
+    return Record(
         arm=_arm(cell),
         exam=Exam.of(examined),
         loot=LootFacts(**loot_facts(world, theft)),
         overlap={name: OverlapScores(**scores) for name, scores in (measure_overlap(world, theft) or {}).items()},
-        exposure=Exposure(**exposed) if (exposed := measure_exposure(world, theft)) else None,
-        examples=[Example(**example) for example in pick_examples(world, theft)],
+        exposure=ExposureScores(**exposed) if (exposed := measure_exposure(world, theft)) else None,
+        examples=[TheftExample(**example) for example in pick_examples(world, theft)],
         utility=Utility(**measure_utility(world)),
-        bill=Bill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
+        bill=TheftBill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
         provenance=_provenance(world, theft, student),
         volatile=Volatile(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,7 +107,6 @@ def _compute(world: World, progress: Progress) -> dict[str, Any]:
             hardware=hardware(),
         ),
     )
-    return record.model_dump(mode="json")
 
 
 def _arm(cell: Cell) -> Arm:
@@ -137,7 +137,7 @@ def _plugin(plugin: Plugin) -> PluginId:
 
 def _defense(defense: Defense) -> DefenseId:
     info = defense.info
-    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random, stateful=info.stateful)
+    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random)
 
 
 def _provenance(world: World, theft: Theft, student: Checkpoint) -> Provenance:

@@ -1,4 +1,7 @@
-"""The record: one cell's result as a JSON file, complete enough to judge, compare and run the cell again."""
+"""The record: one cell's result, complete enough to judge, compare and run the cell again.
+
+`result_files` says how records lie in a folder of results; the store keeps them as they are here, with `dump` and `load`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ EXAMPLES_EACH_END = 5
 """Examples of the most telling rows of a theft, and of the least telling ones."""
 EXAMPLE_LENGTH = 2000
 """Characters of a text that an example shows."""
-TraceSeen = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(TraceKind))}) \d+$")]
+TraceSeen = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(TraceKind))}) (0|[1-9][0-9]{{0,8}})$")]
 """Kind and length of a trace, such as `right 15`."""
 
 
@@ -45,13 +48,17 @@ class Strict(BaseModel):
 
 
 class PluginId(Strict):
-    """A plugin as it was built: `spec` is the text that builds it again."""
+    """A plugin as it was built: `spec` is the text that builds it again.
+
+    `source` is a hash of its code: of its syntax tree and its package's version. It is empty in results that are older than it.
+    """
 
     spec: str
     name: str
     version: str
     parameters: Plain
     paper: str = ""
+    source: str = ""
 
 
 class DefenseId(PluginId):
@@ -59,7 +66,6 @@ class DefenseId(PluginId):
 
     touches: list[str]
     random: bool
-    stateful: bool
 
 
 class Arm(Strict):
@@ -83,21 +89,28 @@ class Arm(Strict):
     seed: int
 
 
-class Exam(Strict):
-    """The outcome of each question, by its id; every question counts in the denominator.
+class ExamSums(Strict):
+    """An examination summed up; every question counts in the denominator.
 
-    `accuracy` is the share of right verdicts, `score` the mean score; `partial` holds the scores that a verdict does not tell,
-    `metrics` the means of a task's further measures. Where the task can check traces, `traces` says of each question what kind
-    of trace the student wrote (`TraceKind`) and of how many words.
+    `accuracy` is the share of right verdicts, `score` the mean score, `metrics` the means of a task's further measures.
     """
 
     accuracy: Share
     score: Share
     n: Natural
     counts: dict[Verdict, Natural]
+    metrics: dict[str, Share] = {}
+
+
+class Exam(ExamSums):
+    """The outcome of each question, by its id.
+
+    `partial` holds the scores that a verdict does not tell. Where the task can check traces, `traces` says of each question what
+    kind of trace the student wrote (`TraceKind`) and of how many words.
+    """
+
     verdicts: dict[str, Verdict]
     partial: dict[str, Share] = {}
-    metrics: dict[str, Share] = {}
     traces: dict[str, TraceSeen] | None = None
 
     @classmethod
@@ -125,8 +138,10 @@ class Exam(Strict):
             raise ValueError("counts are not those of the verdicts")
         if abs(self.accuracy * n - again[Verdict.RIGHT]) > 1e-6:
             raise ValueError("accuracy is not that of the verdicts")
-        partial = [(share, self.verdicts[i] is Verdict.RIGHT) for i, share in self.partial.items() if i in self.verdicts]
-        if abs(self.score * n - again[Verdict.RIGHT] - fsum(share - right for share, right in partial)) > 1e-6:
+        if not self.partial.keys() <= self.verdicts.keys():
+            raise ValueError("partial has scores of questions that were not examined")
+        partial = [share - (self.verdicts[i] is Verdict.RIGHT) for i, share in self.partial.items()]
+        if abs(self.score * n - again[Verdict.RIGHT] - fsum(partial)) > 1e-6:
             raise ValueError("score is not that of the questions")
         if self.traces is not None and self.traces.keys() != self.verdicts.keys():
             raise ValueError("traces are not those of the questions")
@@ -163,7 +178,7 @@ class OverlapScores(Strict):
     ceiling_victim_again: dict[str, float]
 
 
-class Exposure(Strict):
+class ExposureScores(Strict):
     """What the victim showed to prompts of the attacker's, in the terms of arXiv:2606.00642.
 
     `struct` is the share of replies that are thinking and then an answer; the overlaps are means over all questions, and over
@@ -191,7 +206,7 @@ class Utility(Strict):
     summary_values_kept: Share
 
 
-class Example(Strict):
+class TheftExample(Strict):
     """One row of the loot beside what it was made of, for people to read; long texts are cut short.
 
     `exposed` is what left the API, `stolen` the trace that the attack made of it, `hidden` the victim's own, `score` their
@@ -207,7 +222,7 @@ class Example(Strict):
     score: float | None
 
 
-class Bill(Strict):
+class TheftBill(Strict):
     """What the theft cost."""
 
     queries: Natural
@@ -219,11 +234,16 @@ class Bill(Strict):
 
 
 class Provenance(Strict):
-    """What the numbers hang on: code, packages, models, data, prompts."""
+    """What the numbers hang on: code, packages, models, data, prompts.
+
+    `dirty` says that the code of the harness differed from its commit, `uncommitted` names files of attacks, defenses and tasks
+    whose code stands in no commit.
+    """
 
     harness: str
     commit: str
     dirty: bool
+    uncommitted: list[str] = []
     python: str
     packages: dict[str, str]
     engine: str
@@ -247,20 +267,25 @@ class Volatile(Strict):
     hardware: str
 
 
-class Record(Strict):
-    """One cell's result. `examples` are the most telling rows of the loot, then the least telling."""
+class RecordParts(Strict):
+    """All of a record but its exam. `examples` are the most telling rows of the loot, then the least telling."""
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     arm: Arm
-    exam: Exam
     loot: LootFacts
     overlap: dict[str, OverlapScores]
-    exposure: Exposure | None
-    examples: list[Example]
+    exposure: ExposureScores | None
+    examples: list[TheftExample]
     utility: Utility
-    bill: Bill
+    bill: TheftBill
     provenance: Provenance
     volatile: Volatile
+
+
+class Record(RecordParts):
+    """One cell's result."""
+
+    exam: Exam
 
     def path(self) -> Path:
         """Where the record lies under a results folder; reads as a sentence."""
@@ -280,31 +305,22 @@ def slug(text: str) -> str:
     return name if name == plain else f"{name}-{hash_of(text)[:8]}"
 
 
-def write_record(folder: Path, record: Record) -> Path:
-    """Write a record to its place under `folder`."""
-    path = folder / record.path()
+def dump(path: Path, record: Record) -> None:
+    """Write one record as it is, for `load`."""
     write_json(path, record.model_dump(mode="json"))
-    return path
 
 
-def read_record(path: Path) -> Record:
-    """Read and validate one record of a file that heist wrote. Raises HeistError that names file and field.
-
-    Strangers' files are read by `leaderboard.intake`: this is fast, and does not notice all that is wrong with such.
-    """
+def load(path: Path) -> Record:
+    """The record that `dump` wrote. Raises HeistError that names file and field."""
     try:
         return Record.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise HeistError(f"result file {path}: {where}: {first['msg']}") from None
-    except (ValueError, OSError) as error:
-        raise HeistError(f"result file {path}: {error}") from None
+        raise HeistError(f"record {path}: {first_fault(error)}") from None
+    except OSError as error:
+        raise HeistError(f"record {path}: {error}") from None
 
 
-def read_records(folder: Path) -> list[Record]:
-    """All records under a folder, in the order of their paths."""
-    paths = sorted(folder.rglob("seed-*.json"))
-    if not paths:
-        raise HeistError(f"no result files (seed-*.json) under {folder}")
-    return [read_record(path) for path in paths]
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong with a file, in one line: field and reason."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}"

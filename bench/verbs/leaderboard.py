@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 board_app = App(name="leaderboard", help="Boards from result files.")
 
-Results = Annotated[Path | None, Parameter(help="Folder of published results; default: the ones shipped.")]
+Results = Annotated[Path | None, Parameter(help="Folder of published results; default: leaderboard/results of the checkout.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
@@ -26,21 +26,21 @@ def show(folder: Path | None = None, *, json: Json = False) -> None:
 def build(
     results: Path | None = None, *, out: Annotated[Path | None, Parameter(help="Where to; default: site, beside them.")] = None
 ) -> None:
-    """Build the site of a folder of result files: an index, a page a contest, a page a cell. Without one, of those shipped."""
-    from heistbench.bench.verbs.run import PUBLISHED
+    """Build the site of a folder of result files: an index, a page a contest, a page a cell. Without one, of those published."""
     from heistbench.leaderboard.pages.verbs import build as build_pages
+    from heistbench.leaderboard.published import published
 
-    folder = results or PUBLISHED
+    folder = results or published()
     build_pages(folder, out or folder.absolute().parent / "site")
 
 
 @board_app.command
 def serve(site: Path | None = None, *, port: Annotated[int, Parameter(help="Port; 0 takes a free one.")] = 8000) -> None:
     """Serve a site that `build` made to this machine alone, until Ctrl-C; without one, that of the published results."""
-    from heistbench.bench.verbs.run import PUBLISHED
     from heistbench.leaderboard.pages.verbs import serve as serve_pages
+    from heistbench.leaderboard.published import published
 
-    serve_pages(site or PUBLISHED.parent / "site", port)
+    serve_pages(site or published().parent / "site", port)
 
 
 @board_app.command
@@ -49,11 +49,11 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
 
     Exit code 1 where it is refused.
     """
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.leaderboard.published import published
     from heistbench.leaderboard.submit.submission import report
     from heistbench.leaderboard.submit.verify import verify as check
 
-    report(found := check(folder, results or PUBLISHED), json)
+    report(found := check(folder, results or published()), json)
     if not found.sound:
         sys.exit(1)
 
@@ -64,12 +64,12 @@ def add(folder: Path, *, results: Results = None) -> None:
 
     Exit code 1 where it is refused.
     """
-    from heistbench.bench.verbs.run import PUBLISHED
+    from heistbench.leaderboard.published import published
     from heistbench.leaderboard.submit.submission import add as put
     from heistbench.leaderboard.submit.submission import report
 
-    found, target = put(folder, results or PUBLISHED)
+    found, target = put(folder, results or published())
     report(found)
     if target is None:
         sys.exit(1)
-    print(f"added as {target}\nnext: heist leaderboard build, commit both, open a pull request")
+    print(f"added as {target}\nnext: heist leaderboard build, commit the new folder, open a pull request")

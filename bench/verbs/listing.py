@@ -75,7 +75,6 @@ def _describe(cls: type[Plugin]) -> dict[str, Any]:
         "privileged": info.privileged,
         "touches": list(info.touches),
         "random": info.random,
-        "stateful": info.stateful,
         "licence": getattr(cls, "licence", ""),
         "citation": getattr(cls, "citation", ""),
         "origin": origin(cls),

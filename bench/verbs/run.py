@@ -18,15 +18,14 @@ from heistbench.bench.runs.checks import check_apis, check_cells, check_machine
 from heistbench.bench.runs.schedule import Note, Plan, plan, run
 from heistbench.bench.stages.budget import Budget
 from heistbench.bench.storage.data_files import as_pinned, use_folder
-from heistbench.bench.storage.records import Record, read_records, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_records, write_record
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells, changed, load_suite, smoke
 from heistbench.bench.suites.settings import Suite, Victim
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,10 @@ def show_board(folder: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     from heistbench.leaderboard.board.build import build
+    from heistbench.leaderboard.published import published
     from heistbench.leaderboard.terminal.show import tables
 
-    board = build(read_records(folder or PUBLISHED))
+    board = build(read_records(folder or published()))
     if as_json:
         print(board.to_json())
         return

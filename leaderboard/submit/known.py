@@ -36,7 +36,7 @@ def check_known(record: Record) -> Iterator[Finding]:
     yield from _plugin("task", "arm.exam", arm.exam, {})
     yield from _plugin("attack", "arm.attack", arm.attack, attack)
     for at, part in enumerate(arm.defenses[:COMPOSED]):
-        claims = {f"arm.defenses.{at}.{name}": getattr(part, name) for name in ("touches", "random", "stateful")}
+        claims = {f"arm.defenses.{at}.{name}": getattr(part, name) for name in ("touches", "random")}
         yield from _plugin("defense", f"arm.defenses.{at}", part, claims)
     if settings:
         yield from broken(_models(record, settings))

@@ -82,12 +82,12 @@ def test_the_decorator_keeps_what_it_was_told() -> None:
 
 
 def test_a_defense_says_what_it_touches() -> None:
-    @defense("noisy", version="1-A", touches=("answer", "tokens"), random=True, stateful=True)
+    @defense("noisy", version="1-A", touches=("answer", "summary"), random=True)
     class Noisy(Defense):
         def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
             return Exposure(reply.text)
 
-    assert (Noisy.info.touches, Noisy.info.random, Noisy.info.stateful) == (("answer", "tokens"), True, True)
+    assert (Noisy.info.touches, Noisy.info.random) == (("answer", "summary"), True)
     assert Noisy().release(Prompt.of("q"), Reply(None, None, "7", Usage(), "stop"), Random(0)) == Exposure("7")
 
 
