@@ -20,11 +20,11 @@ from heistbench.bench.stages.desk import Progress, quietly
 from heistbench.bench.stages.examples import pick_examples
 from heistbench.bench.stages.overlap import measure_exposure, measure_overlap
 from heistbench.bench.storage.data_files import as_pinned
+from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import code_state, contamination, hardware, harness_version, packages
 from heistbench.bench.storage.records import (
     Arm,
     DefenseId,
-    Exam,
     ExposureScores,
     LootFacts,
     OverlapScores,

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from heistbench.bench import Grade, HeistError, TraceCheck, Verdict
 from heistbench.bench.scoring.verdicts import Examined
-from heistbench.bench.storage.records import Exam, Record, dump, load, slug
+from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.records import Record, dump, load, slug
 from heistbench.bench.storage.result_files import read_record, read_records, write_record
 
 verdicts = st.dictionaries(st.text("abc", min_size=1, max_size=4), st.sampled_from(list(Verdict)), max_size=12)

@@ -16,7 +16,8 @@ from sound_submission import sound
 from heistbench.bench import Grade, HeistError, TraceCheck, Verdict
 from heistbench.bench.contracts.nouns import TraceKind
 from heistbench.bench.scoring.verdicts import Examined
-from heistbench.bench.storage.records import Exam, Record
+from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import (
     KINDS,
     LARGEST,
