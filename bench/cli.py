@@ -144,10 +144,9 @@ def compare(
     heist compare HEAD~1 out/pocket-full --threshold 0.05 --junit compare.xml
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
     """
-    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.compare.verb import Request, compare_sources
 
-    if compare_sources(Request(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
+    if compare_sources(Request(base, new, results, attack, defense, threshold, json, junit)):
         sys.exit(1)
 
 

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 board_app = App(name="leaderboard", help="Boards from result files.")
 
-Results = Annotated[Path | None, Parameter(help="Folder of published results; default: the ones shipped.")]
+Results = Annotated[Path | None, Parameter(help="Folder of published results; default: leaderboard/results of the checkout.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
@@ -26,21 +26,21 @@ def show(folder: Path | None = None, *, json: Json = False) -> None:
 def build(
     results: Path | None = None, *, out: Annotated[Path | None, Parameter(help="Where to; default: site, beside them.")] = None
 ) -> None:
-    """Build the site of a folder of result files: an index, a page per contest and per cell. Without one, of those shipped."""
-    from heistbench.bench.verbs.folders import PUBLISHED
+    """Build the site of a folder of result files: an index, a page per contest and per cell. Without one, of those published."""
     from heistbench.leaderboard.pages.verbs import build as build_pages
+    from heistbench.leaderboard.published import published
 
-    folder = results or PUBLISHED
+    folder = results or published()
     build_pages(folder, out or folder.absolute().parent / "site")
 
 
 @board_app.command
 def serve(site: Path | None = None, *, port: Annotated[int, Parameter(help="Port; 0 takes a free one.")] = 8000) -> None:
     """Serve a site that `build` made to this machine alone, until Ctrl-C; without one, that of the published results."""
-    from heistbench.bench.verbs.folders import PUBLISHED
     from heistbench.leaderboard.pages.verbs import serve as serve_pages
+    from heistbench.leaderboard.published import published
 
-    serve_pages(site or PUBLISHED.parent / "site", port)
+    serve_pages(site or published().parent / "site", port)
 
 
 @board_app.command
@@ -49,11 +49,11 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
 
     Exit code 1 where it is refused.
     """
-    from heistbench.bench.verbs.folders import PUBLISHED
+    from heistbench.leaderboard.published import published
     from heistbench.leaderboard.submit.submission import report
     from heistbench.leaderboard.submit.verify import verify as check
 
-    verdict = check(folder, results or PUBLISHED)
+    verdict = check(folder, results or published())
     report(verdict, json)
     if not verdict.sound:
         sys.exit(1)
@@ -65,12 +65,12 @@ def add(folder: Path, *, results: Results = None) -> None:
 
     Exit code 1 where it is refused.
     """
-    from heistbench.bench.verbs.folders import PUBLISHED
+    from heistbench.leaderboard.published import published
     from heistbench.leaderboard.submit.submission import add as put
     from heistbench.leaderboard.submit.submission import report
 
-    verdict, target = put(folder, results or PUBLISHED)
+    verdict, target = put(folder, results or published())
     report(verdict)
     if target is None:
         sys.exit(1)
-    print(f"added as {target}\nnext: heist leaderboard build, commit both, open a pull request")
+    print(f"added as {target}\nnext: heist leaderboard build, commit the new folder, open a pull request")

@@ -12,7 +12,8 @@ from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.registry import identity, registry, spec_of
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.storage.provenance import contamination, harness_version
-from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import write_record
 from heistbench.bench.storage.store import hash_of
 from heistbench.bench.suites.cells import defenses_of
 from heistbench.bench.suites.settings import Decoding, Inverter, Sizes, Student, Surrogate, Victim
@@ -49,7 +50,7 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
     overlap = {part: dict.fromkeys(METRICS, value) for part, value in means.items()}
     signature = "words|tokens:words and single signs|empty:0|v:1"
     return {
-        "schema_version": 4,
+        "schema_version": 5,
         "arm": {
             "suite": "ours", "task": _plugin(task), "exam": _plugin(task), "victim": "pocket-victim", "release": release,
             "victim_model": f"pocket/victim-{release}", "defense": defense,
@@ -124,7 +125,7 @@ def _plugin(plugin: Task | Attack | Defense) -> Raw:
 
 def _defense(plugin: Defense) -> Raw:
     info = plugin.info
-    return {**_plugin(plugin), "touches": list(info.touches), "random": info.random, "stateful": False}
+    return {**_plugin(plugin), "touches": list(info.touches), "random": info.random}
 
 
 def _example(name: str, question: str, score: float) -> Raw:

@@ -18,7 +18,7 @@ from heistbench.bench.runs.executors import Executor
 from heistbench.bench.runs.worker import Failed, Job, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
 from heistbench.bench.stages.record import cell_spec
-from heistbench.bench.storage.records import Record, read_record
+from heistbench.bench.storage.records import Record, load
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 
@@ -58,7 +58,7 @@ def run(planned: Plan, store: Store, executor: Executor, finished: Callable[[int
 
 def collected(planned: Plan, store: Store) -> list[Record]:
     """Every cell's record, in the order of the cells, from a store that holds them all."""
-    return [read_record(store.verified("record", cell_spec(cell)) / "record.json") for cell in planned.cells]
+    return [load(store.verified("record", cell_spec(cell)) / "record.json") for cell in planned.cells]
 
 
 @dataclass

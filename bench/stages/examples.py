@@ -13,12 +13,12 @@ from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.overlap import overlap_of_each, overlap_stages
 from heistbench.bench.stages.plain import Plain
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END, Example
+from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END, TheftExample
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 
 @dataclass(frozen=True)
-class Examples(Stage[list[Example]]):
+class Examples(Stage[list[TheftExample]]):
     """The five rows that overlap most with the victim's hidden traces and the five that do least, best first.
 
     The overlap is the headline metric of the suite's first signature. Where the harness sees no hidden trace, none has a score,
@@ -42,10 +42,10 @@ class Examples(Stage[list[Example]]):
     def build(self, folder: Path) -> None:
         write_json(folder / "examples.json", [example.model_dump() for example in self._examples()])
 
-    def read(self, folder: Path) -> list[Example]:
-        return [Example(**row) for row in read_json(folder / "examples.json")]
+    def read(self, folder: Path) -> list[TheftExample]:
+        return [TheftExample(**row) for row in read_json(folder / "examples.json")]
 
-    def _examples(self) -> list[Example]:
+    def _examples(self) -> list[TheftExample]:
         context, theft = self.context, self.context.result(Collect(self.context))
         at, scores = {question.id: i for i, question in enumerate(context.questions)}, overlap_of_each(context)
         rows = _ends(sorted((row for row in theft.rows if row.id in at), key=lambda row: (-scores.get(row.id, 0.0), row.id)))
@@ -54,7 +54,7 @@ class Examples(Stage[list[Example]]):
         queries = theft.queries_about(context.questions)
         hidden = context.result(Plain(context)).first if scores else []
         return [
-            Example(
+            TheftExample(
                 id=row.id,
                 question=_clipped(row.question),
                 exposed=_clipped(_visible(query.exposure) if (query := queries[at[row.id]]) else ""),

@@ -18,7 +18,7 @@ from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.plain import Plain
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.records import Exposure
+from heistbench.bench.storage.records import ExposureScores
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 REP = "rep"
@@ -27,7 +27,7 @@ Drift = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Exposed(Stage[Exposure]):
+class Exposed(Stage[ExposureScores]):
     """The exposure of a theft."""
 
     kind: ClassVar[str] = "exposure"
@@ -44,7 +44,7 @@ class Exposed(Stage[Exposure]):
 
     def build(self, folder: Path) -> None:
         rows, whole = self._drifts()
-        exposure = Exposure(
+        exposure = ExposureScores(
             signature=str(SIGNATURES[REP]),
             n=len(rows),
             struct=len(whole) / max(1, len(rows)),
@@ -53,8 +53,8 @@ class Exposed(Stage[Exposure]):
         )
         write_json(folder / "exposure.json", exposure.model_dump())
 
-    def read(self, folder: Path) -> Exposure:
-        return Exposure(**read_json(folder / "exposure.json"))
+    def read(self, folder: Path) -> ExposureScores:
+        return ExposureScores(**read_json(folder / "exposure.json"))
 
     def _drifts(self) -> tuple[list[Drift], list[Drift]]:
         """The drift of each question asked in the attack's words, and of those whose reply is thinking and then an answer."""

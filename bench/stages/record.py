@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.nouns import Bill as TheftCost
+from heistbench.bench.contracts.nouns import Bill
 from heistbench.bench.contracts.plugins import Defense, Plugin
 from heistbench.bench.contracts.registry import spec_of
 from heistbench.bench.contracts.sources import keyed
@@ -25,9 +25,9 @@ from heistbench.bench.stages.provenance import provenance
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.stages.train import Train
 from heistbench.bench.stages.utility import HonestUse
+from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import hardware
-from heistbench.bench.storage.records import Arm, Bill, DefenseId, Exam, PluginId, Record, Volatile, read_record
-from heistbench.bench.storage.store import write_json
+from heistbench.bench.storage.records import Arm, DefenseId, PluginId, Record, TheftBill, Volatile, dump, load
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.sources import Weights, source_of
 
@@ -61,14 +61,14 @@ class RecordStage(Stage[Record]):
             exposure=context.result(Exposed(context)) if exposure_stages(context) else None,
             examples=context.result(Examples(context)),
             utility=context.result(HonestUse(context)),
-            bill=Bill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
+            bill=TheftBill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
             provenance=provenance(context),
             volatile=_volatile(context, theft.bill),
         )
-        write_json(folder / "record.json", record.model_dump(mode="json"))
+        dump(folder / "record.json", record)
 
     def read(self, folder: Path) -> Record:
-        return read_record(folder / "record.json")
+        return load(folder / "record.json")
 
 
 def main_stages(context: CellContext) -> list[Stage[Any]]:
@@ -135,10 +135,10 @@ def _plugin(plugin: Plugin) -> PluginId:
 
 def _defense(defense: Defense) -> DefenseId:
     info = defense.info
-    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random, stateful=False)
+    return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random)
 
 
-def _volatile(context: CellContext, bill: TheftCost) -> Volatile:
+def _volatile(context: CellContext, bill: Bill) -> Volatile:
     """When, where and for how long: the seconds of a cell are those of its stages, shared work included."""
     folders = [context.store.path(stage.kind, stage.spec()) for stage in main_stages(context)]
     return Volatile(

@@ -1,57 +1,39 @@
-"""The record: one cell's result as a JSON file, complete enough to judge, compare and run the cell again."""
+"""The record: one cell's result, complete enough to judge, compare and run the cell again.
+
+`result_files` says how records lie in a folder of results; the store keeps them as they are here, with `dump` and `load`.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Sequence
-from math import fsum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import TraceKind, Verdict
+from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.store import hash_of, write_json
-
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Natural = Annotated[int, Field(ge=0)]
-if TYPE_CHECKING:
-    from heistbench.bench.scoring.verdicts import Examined
+from heistbench.bench.storage.strict import Natural, Plain, Share, Strict
 
 EXAMPLES_EACH_END = 5
 """Examples of the most telling rows of a theft, and of the least telling ones."""
 EXAMPLE_LENGTH = 2000
 """Characters of a text that an example shows."""
-TraceSeen = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(TraceKind))}) \d+$")]
-"""Kind and length of a trace, such as `right 15`."""
-
-
-def _finite(value: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(value, allow_nan=False)
-    return value
-
-
-Plain = Annotated[dict[str, Any], AfterValidator(_finite)]
-"""A JSON object of any shape, whose numbers are finite."""
-
-
-class Strict(BaseModel):
-    """Unknown fields are errors, values are frozen, numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PluginId(Strict):
-    """A plugin as it was built: `spec` is the text that builds it again."""
+    """A plugin as it was built: `spec` is the text that builds it again.
+
+    `source` is a hash of its code: of its syntax tree and its package's version. It is empty in results that are older than it.
+    """
 
     spec: str
     name: str
     version: str
     parameters: Plain
     paper: str = ""
+    source: str = ""
 
 
 class DefenseId(PluginId):
@@ -59,7 +41,6 @@ class DefenseId(PluginId):
 
     touches: list[str]
     random: bool
-    stateful: bool
 
 
 class Arm(Strict):
@@ -81,56 +62,6 @@ class Arm(Strict):
     recipe: Plain
     budget: Natural
     seed: int
-
-
-class Exam(Strict):
-    """The outcome of each question, by its id; every question counts in the denominator.
-
-    `accuracy` is the share of right verdicts, `score` the mean score; `partial` holds the scores that a verdict does not tell,
-    `metrics` the means of a task's further measures. Where the task can check traces, `traces` says of each question what kind
-    of trace the student wrote (`TraceKind`) and of how many words.
-    """
-
-    accuracy: Share
-    score: Share
-    n: Natural
-    counts: dict[Verdict, Natural]
-    verdicts: dict[str, Verdict]
-    partial: dict[str, Share] = {}
-    metrics: dict[str, Share] = {}
-    traces: dict[str, TraceSeen] | None = None
-
-    @classmethod
-    def of(cls, examined: Sequence[Examined]) -> Exam:
-        """Sum up the outcomes of an examination."""
-        n, grades = max(1, len(examined)), {e.id: e.grade for e in examined}
-        counts = Counter(grade.verdict for grade in grades.values())
-        names = sorted({name for grade in grades.values() for name in grade.metrics})
-        checks = {e.id: f"{e.check.kind} {e.check.words}" for e in examined if e.check}
-        return cls(
-            accuracy=counts[Verdict.RIGHT] / n,
-            score=fsum(grade.score for grade in grades.values()) / n,
-            n=len(examined),
-            counts={v: counts[v] for v in Verdict},
-            verdicts={i: grade.verdict for i, grade in grades.items()},
-            partial={i: g.score for i, g in grades.items() if g.score != (g.verdict is Verdict.RIGHT)},
-            metrics={name: fsum(grade.metrics.get(name, 0.0) for grade in grades.values()) / n for name in names},
-            traces=checks or None,
-        )
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        again, n = Counter(self.verdicts.values()), max(1, self.n)
-        if self.n != len(self.verdicts) or {v: n for v, n in self.counts.items() if n} != dict(again):
-            raise ValueError("counts are not those of the verdicts")
-        if abs(self.accuracy * n - again[Verdict.RIGHT]) > 1e-6:
-            raise ValueError("accuracy is not that of the verdicts")
-        partial = [(share, self.verdicts[i] is Verdict.RIGHT) for i, share in self.partial.items() if i in self.verdicts]
-        if abs(self.score * n - again[Verdict.RIGHT] - fsum(share - right for share, right in partial)) > 1e-6:
-            raise ValueError("score is not that of the questions")
-        if self.traces is not None and self.traces.keys() != self.verdicts.keys():
-            raise ValueError("traces are not those of the questions")
-        return self
 
 
 class LootFacts(Strict):
@@ -163,7 +94,7 @@ class OverlapScores(Strict):
     ceiling_victim_again: dict[str, float]
 
 
-class Exposure(Strict):
+class ExposureScores(Strict):
     """What the victim showed to prompts of the attacker's, in the terms of arXiv:2606.00642.
 
     `struct` is the share of replies that are thinking and then an answer; the overlaps are means over all questions, and over
@@ -191,7 +122,7 @@ class Utility(Strict):
     summary_values_kept: Share
 
 
-class Example(Strict):
+class TheftExample(Strict):
     """One row of the loot beside what it was made of, for people to read; long texts are cut short.
 
     `exposed` is what left the API, `stolen` the trace that the attack made of it, `hidden` the victim's own, `score` their
@@ -207,7 +138,7 @@ class Example(Strict):
     score: float | None
 
 
-class Bill(Strict):
+class TheftBill(Strict):
     """What the theft cost."""
 
     queries: Natural
@@ -219,11 +150,16 @@ class Bill(Strict):
 
 
 class Provenance(Strict):
-    """What the numbers hang on: code, packages, models, data, prompts."""
+    """What the numbers hang on: code, packages, models, data, prompts.
+
+    `dirty` says that the code of the harness differed from its commit, `uncommitted` names files of attacks, defenses and tasks
+    whose code stands in no commit.
+    """
 
     harness: str
     commit: str
     dirty: bool
+    uncommitted: list[str] = Field(default=[])
     python: str
     packages: dict[str, str]
     engine: str
@@ -247,20 +183,25 @@ class Volatile(Strict):
     hardware: str
 
 
-class Record(Strict):
-    """One cell's result. `examples` are the most telling rows of the loot, then the least telling."""
+class RecordParts(Strict):
+    """All of a record but its exam. `examples` are the most telling rows of the loot, then the least telling."""
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     arm: Arm
-    exam: Exam
     loot: LootFacts
     overlap: dict[str, OverlapScores]
-    exposure: Exposure | None
-    examples: list[Example]
+    exposure: ExposureScores | None
+    examples: list[TheftExample]
     utility: Utility
-    bill: Bill
+    bill: TheftBill
     provenance: Provenance
     volatile: Volatile
+
+
+class Record(RecordParts):
+    """One cell's result."""
+
+    exam: Exam
 
     def path(self) -> Path:
         """Where the record lies under a results folder; reads as a sentence."""
@@ -280,31 +221,22 @@ def slug(text: str) -> str:
     return name if name == plain else f"{name}-{hash_of(text)[:8]}"
 
 
-def write_record(folder: Path, record: Record) -> Path:
-    """Write a record to its place under `folder`."""
-    path = folder / record.path()
+def dump(path: Path, record: Record) -> None:
+    """Write one record as it is, for `load`."""
     write_json(path, record.model_dump(mode="json"))
-    return path
 
 
-def read_record(path: Path) -> Record:
-    """Read and validate one record of a file that heist wrote. Raises HeistError that names file and field.
-
-    Strangers' files are read by `leaderboard.intake`: this is fast, and does not notice all that is wrong with such.
-    """
+def load(path: Path) -> Record:
+    """The record that `dump` wrote. Raises HeistError that names file and field."""
     try:
         return Record.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise HeistError(f"result file {path}: {where}: {first['msg']}") from None
-    except (ValueError, OSError) as error:
-        raise HeistError(f"result file {path}: {error}") from None
+        raise HeistError(f"record {path}: {first_fault(error)}") from None
+    except OSError as error:
+        raise HeistError(f"record {path}: {error}") from None
 
 
-def read_records(folder: Path) -> list[Record]:
-    """All records under a folder, in the order of their paths."""
-    paths = sorted(folder.rglob("seed-*.json"))
-    if not paths:
-        raise HeistError(f"no result files (seed-*.json) under {folder}")
-    return [read_record(path) for path in paths]
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong with a file, in one line: field and reason."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heistbench.bench.storage.records import read_records
-from heistbench.bench.verbs.folders import PUBLISHED
+from heistbench.bench.storage.result_files import read_records
+from heistbench.leaderboard.published import published
 
 
 def show_board(folder: Path | None, as_json: bool) -> None:
@@ -15,7 +15,7 @@ def show_board(folder: Path | None, as_json: bool) -> None:
     from heistbench.leaderboard.board.build import build
     from heistbench.leaderboard.terminal.show import tables
 
-    board = build(read_records(folder or PUBLISHED))
+    board = build(read_records(folder or published()))
     if as_json:
         print(board.to_json())
         return

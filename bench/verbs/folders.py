@@ -1,4 +1,4 @@
-"""Folders that verbs write to or read from: the published results, and whatever `--out` names."""
+"""The folder that a verb writes to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 
 from heistbench.bench.contracts.errors import HeistError
-
-PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "results"
 
 
 def writable(folder: Path) -> Path:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from heistbench.bench.storage.records import Record, read_record, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, write_record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import build, fits
 from heistbench.leaderboard.pages.site import build_site

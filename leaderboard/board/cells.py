@@ -8,7 +8,7 @@ from math import fsum
 from typing import TYPE_CHECKING, Any, Literal
 
 from heistbench.bench.contracts.nouns import Verdict
-from heistbench.bench.storage.records import Exposure, OverlapScores, Record
+from heistbench.bench.storage.records import ExposureScores, OverlapScores, Record
 from heistbench.leaderboard.board.statistics import Interval, arm_interval
 from heistbench.leaderboard.board.traces import Traces, traces
 
@@ -143,7 +143,7 @@ def _overlap(scores: Sequence[OverlapScores]) -> Overlap:
     )
 
 
-def _exposed(found: Sequence[Exposure]) -> Exposed | None:
+def _exposed(found: Sequence[ExposureScores]) -> Exposed | None:
     if not found:
         return None
     return Exposed(

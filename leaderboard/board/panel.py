@@ -34,7 +34,6 @@ class Column:
     versions: tuple[str, ...]
     touches: tuple[str, ...]
     random: bool
-    stateful: bool
     utility: dict[str, float]
     worst_attack: str | None
     worst_accuracy: float | None
@@ -133,7 +132,6 @@ def _columns(records: Sequence[Record], cells: Mapping[Place, Cell]) -> tuple[Co
             versions=tuple(part.version for part in here[0].arm.defenses),
             touches=tuple(sorted({touch for part in here[0].arm.defenses for touch in part.touches})),
             random=any(part.random for part in here[0].arm.defenses),
-            stateful=any(part.stateful for part in here[0].arm.defenses),
             utility=means(r.utility.model_dump() for r in here),
             worst_attack=cell.attack if (cell := worst[defense]) else None,
             worst_accuracy=cell.accuracy if cell else None,

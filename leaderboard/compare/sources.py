@@ -6,28 +6,31 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, read_records
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import PATTERN, QUESTIONS, read_records
 from heistbench.leaderboard.board.panel import victim_label
+from heistbench.leaderboard.published import published
 from heistbench.leaderboard.words import clean
 
 MOST = 2**30
 """Bytes of result files that a revision may hold."""
 
 
-def records_of(source: str, results: Path) -> list[Record]:
+def records_of(source: str, results: Path | None = None) -> list[Record]:
     """The records of a source.
 
     A source is, in this order, a folder of result files or one of `heist run` that holds `results/`; a victim's release among
-    `results`, such as `1` or `pocket-victim-1`; a git revision, which stands for `results` as they were then. Raises HeistError
-    for anything else, and for records that cannot be read.
+    `results`, such as `1` or `pocket-victim-1`; a git revision, which stands for `results` as they were then. Without `results`
+    the published ones are meant. Raises HeistError for anything else, and for records that cannot be read.
     """
     folder = Path(source)
     if folder.is_dir():
         return read_records(folder / "results" if (folder / "results").is_dir() else folder)
+    results = results or published()
     now = read_records(results)
     found = [record for record in now if source in (record.arm.release, victim_label(record))]
     if found or (found := _at_revision(source, results)):
@@ -58,12 +61,16 @@ def _at_revision(revision: str, results: Path) -> list[Record]:
 
 
 def _result_files(results: Path, commit: str) -> Iterator[tuple[str, int, str]]:
-    """Hash, size and path of each result file under a folder, as git has them at a commit."""
+    """Hash, size and path of each result file and question list under a folder, as git has them at a commit."""
     for entry in _git(results, "ls-tree", "-r", "-z", "--long", commit).decode(errors="replace").split("\0"):
         facts, _, name = entry.partition("\t")
-        if facts.startswith("100") and fnmatch(Path(name).name, "seed-*.json"):  # regular files: no links, no submodules
+        if facts.startswith("100") and _is_ours(PurePosixPath(name)):  # regular files: no links, no submodules
             _, _, blob, size = facts.split()
             yield blob, int(size), name
+
+
+def _is_ours(path: PurePosixPath) -> bool:
+    return fnmatch(path.name, PATTERN) or (path.parent.name == QUESTIONS and path.suffix == ".json")
 
 
 def _contents(results: Path, blobs: Sequence[str]) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from heistbench.leaderboard.compare.comparison import Comparison, compare, compa
 from heistbench.leaderboard.compare.junit import junit
 from heistbench.leaderboard.compare.report import as_json, lines, tables
 from heistbench.leaderboard.compare.sources import records_of
+from heistbench.leaderboard.published import published
 
 if TYPE_CHECKING:
     pass
@@ -26,7 +27,7 @@ class Request:
 
     base: str | None
     new: str | None
-    results: Path
+    results: Path | None
     attack: Two
     defense: Two
     threshold: float
@@ -58,7 +59,7 @@ def _compared(request: Request) -> Comparison:
         return compare(records_of(request.base, request.results), records_of(request.new, request.results))
     if request.new is not None:
         raise HeistError("--attack and --defense compare within one source: expected at most one of BASE and NEW")
-    records = records_of(request.base or str(request.results), request.results)
+    records = records_of(request.base or str(request.results or published()), request.results)
     return compare_within(records, "attack" if request.attack else "defense", *two)
 
 

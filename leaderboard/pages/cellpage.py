@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from heistbench.bench.storage.records import EXAMPLES_EACH_END, Example, Record
+from heistbench.bench.storage.records import EXAMPLES_EACH_END, Record, TheftExample
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.panel import Panel, victim_label
 from heistbench.leaderboard.pages.celltables import Table, results, seed_row, theft
@@ -21,7 +21,7 @@ class Shown:
     """An example and the seed that it is from."""
 
     seed: int
-    example: Example
+    example: TheftExample
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, read_record, slug
+from heistbench.bench.storage.records import Record, slug
+from heistbench.bench.storage.result_files import read_record, result_files
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.measured import all_cells
@@ -38,7 +39,7 @@ class Name(NamedTuple):
         return ",".join(map(slug, (task, self.victim, self.student)))
 
 
-class Arm(NamedTuple):
+class CellKey(NamedTuple):
     """A cell of a contest: its panel's victim with release, its budget, and its place there."""
 
     victim: str
@@ -47,7 +48,7 @@ class Arm(NamedTuple):
     defense: str
 
     @classmethod
-    def of(cls, panel: Panel, cell: Cell) -> Arm:
+    def of(cls, panel: Panel, cell: Cell) -> CellKey:
         """Where a panel's cell stands."""
         return cls(panel.victim, panel.budget, cell.attack, cell.defense)
 
@@ -70,8 +71,8 @@ class Contest:
     name: Name
     releases: tuple[Release, ...]
     history: History | None
-    arms: Mapping[Arm, Sequence[Record]]
-    pages: Mapping[Arm, str]
+    arms: Mapping[CellKey, Sequence[Record]]
+    pages: Mapping[CellKey, str]
 
     @property
     def board(self) -> Board:
@@ -84,11 +85,11 @@ class Contest:
 
     def records(self, panel: Panel, cell: Cell) -> Sequence[Record]:
         """The records of a panel's cell."""
-        return self.arms[Arm.of(panel, cell)]
+        return self.arms[CellKey.of(panel, cell)]
 
     def page(self, panel: Panel, cell: Cell) -> str:
         """The page of a panel's cell."""
-        return self.pages[Arm.of(panel, cell)]
+        return self.pages[CellKey.of(panel, cell)]
 
 
 def contest_of(records: Sequence[Record]) -> Contest:
@@ -102,7 +103,7 @@ def contest_of(records: Sequence[Record]) -> Contest:
     releases, arms = defaultdict(list), defaultdict(list)
     for record in sorted(records, key=lambda record: record.arm.seed):
         releases[record.arm.release].append(record)
-        arms[Arm(victim_label(record), record.arm.budget, record.arm.attack.spec, record.arm.defense)].append(record)
+        arms[CellKey(victim_label(record), record.arm.budget, record.arm.attack.spec, record.arm.defense)].append(record)
     newest_first = sorted(releases, key=natural, reverse=True)
     boards = tuple(Release(release, build(releases[release])) for release in newest_first)
     pages = {arm: f"cells/{found[0].path().parent.as_posix()}.html" for arm, found in arms.items()}
@@ -119,19 +120,18 @@ def cells(contest: Contest) -> Iterator[tuple[Panel, Cell]]:
     return ((panel, cell) for panel in contest.board.panels for cell in all_cells(panel))
 
 
-def result_files(results: Path) -> list[list[Path]]:
+def by_contest(results: Path, known: Mapping[Path, Record]) -> list[list[Path]]:
     """The result files under a folder, those of each contest together, whatever order the file system lists them in.
 
-    Contests are told apart by the paths of their files and by one record of each release. Raises HeistError when there are none.
+    Contests are told apart by the paths of their files and by one record of each release, which is read unless it is `known`.
+    Raises HeistError when there are none.
     """
     releases: dict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
-    for path in sorted(results.rglob("seed-*.json")):
+    for path in result_files(results):
         releases[path.parts[:-5], path.parent.name].append(path)
-    if not releases:
-        raise HeistError(f"no result files (seed-*.json) under {results}")
     contests: dict[Name, list[Path]] = defaultdict(list)
     for paths in releases.values():
-        contests[Name.of(read(paths[0]))] += paths
+        contests[Name.of(known.get(paths[0]) or read(paths[0]))] += paths
     return [contests[name] for name in sorted(contests)]
 
 

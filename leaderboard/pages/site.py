@@ -9,7 +9,7 @@ import gc
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,11 +20,14 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.models.process import one_thread
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import hash_of
+from heistbench.leaderboard.board.build import Board
+from heistbench.leaderboard.board.comparable import generation
+from heistbench.leaderboard.board.panel import Setting
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
-from heistbench.leaderboard.pages.contest import cells, contest_of, read, result_files
+from heistbench.leaderboard.pages.contest import by_contest, cells, contest_of, read
 from heistbench.leaderboard.pages.parquet import join, write_part
 from heistbench.leaderboard.pages.summary import Summary, summary_of
 
@@ -33,13 +36,23 @@ FEW = 1000
 """Up to so many files are built in this process: to start others takes longer."""
 MARK = "assets/heist.css"
 """What tells a site from any other folder."""
+Progress = Callable[[int, int], None]
+"""Is told how many result files are in pages, and how many there are."""
+
+
+def quietly(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One contest to build: its files, the folder of the results, where the site is made and where it will stand."""
+    """One contest to build: its files, the folder of the results, where the site is made and where it will stand.
+
+    `known` are records that need not be read again, by their files.
+    """
 
     files: list[Path]
+    known: Mapping[Path, Record]
     results: Path
     aside: Path
     site: Path
@@ -47,37 +60,54 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What the site's own files say of a contest."""
+    """What the site's own files say of a contest; `line` is its board as JSON."""
 
     summary: Summary
-    board: str
+    board: Board
+    line: str
 
 
-def build_site(results: Path, out: Path, built: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Build the site of all result files under a folder; `built` is told how many of them are in pages.
+def build_site(results: Path, out: Path, built: Progress = quietly, records: Mapping[Path, Record] | None = None) -> Board:
+    """Build the site of all result files under a folder and return their board.
 
-    The site is made aside and renamed: a build that is killed leaves the old one whole. Raises HeistError when there are no
-    result files, when one is none or cannot be compared with those beside it, and when `out` is a folder that is no site.
+    Files that are in `records`, as somebody has read them, are not read again, unless there are so many that several processes
+    read them. The site is made aside and renamed: a build that is killed leaves the old one whole. Raises HeistError when there
+    are no result files, when one is none or cannot be compared with those beside it, and when `out` is a folder that is no site.
     """
     results, out = results.absolute(), out.absolute()
+    known = {path.absolute(): record for path, record in (records or {}).items()}
     aside = out.with_name(f".{out.name}.part")
     try:
         # Two runs of one suite end at one site: one after the other.
         with FileLock(Path(gettempdir(), f"heist-site-{hash_of(str(out))[:16]}.lock")):
             _check(out)
-            _build_aside(results, out, aside, built)
+            return _build_aside(results, out, aside, built, known)
     except OSError as error:
         raise HeistError(f"{out}: cannot build there ({error})") from None
 
 
-def _build_aside(results: Path, out: Path, aside: Path, built: Callable[[int, int], None]) -> None:
+def _build_aside(results: Path, out: Path, aside: Path, built: Progress, known: Mapping[Path, Record]) -> Board:
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        jobs = [_Job(files, results, aside, out) for files in result_files(results)]
-        _write_all(aside, _built(jobs, built))
+        contests = by_contest(results, known)
+        if sum(map(len, contests)) > FEW:
+            known = {}
+        found = _built([_Job(files, known, results, aside, out) for files in contests], built)
+        _write_all(aside, found)
         _replace(out, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    return _whole([each.board for each in found])
+
+
+def _whole(boards: Sequence[Board]) -> Board:
+    """All contests on one board, in the order in which a board has its panels."""
+    panels = sorted((panel for board in boards for panel in board.panels), key=lambda panel: (*_order(panel), panel.budget))
+    return Board(tuple(panels), tuple(sorted((sweep for board in boards for sweep in board.sweeps), key=_order)))
+
+
+def _order(part: Setting) -> tuple[str, ...]:
+    return part.task, part.exam, generation(part.task_version), part.victim, part.student
 
 
 def _check(out: Path) -> None:
@@ -85,7 +115,7 @@ def _check(out: Path) -> None:
         raise HeistError(f"{out}: is there and is no site; expected a new or empty folder, or a site to build again")
 
 
-def _built(jobs: Sequence[_Job], built: Callable[[int, int], None]) -> list[_Built]:
+def _built(jobs: Sequence[_Job], built: Progress) -> list[_Built]:
     """What every job gave, in the order of contests; the largest are done first."""
     largest = sorted(jobs, key=lambda job: -len(job.files))
     total, done, found = sum(len(job.files) for job in jobs), 0, []
@@ -106,7 +136,7 @@ def _results(jobs: Sequence[_Job], files: int) -> Iterator[_Built]:
 
 def _alone() -> None:
     """Settings of a worker. Records hold no cycles, and looking for some all the time takes a fifth of it."""
-    one_thread()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     gc.disable()
 
 
@@ -118,7 +148,7 @@ def _build_alone(job: _Job) -> _Built:
 
 def _build(job: _Job) -> _Built:
     """Write the pages of one contest and its part of the table."""
-    by_path = {path: read(path) for path in job.files}
+    by_path = {path: job.known.get(path) or read(path) for path in job.files}
     contest = contest_of([*by_path.values()])
     files = {id(record): path.relative_to(job.results).as_posix() for path, record in by_path.items()}
     home = Path(os.path.relpath(job.results, job.site)).as_posix()
@@ -129,7 +159,7 @@ def _build(job: _Job) -> _Built:
         links = [f"{root}{quote(f'{home}/{files[id(record)]}')}" for record in records]
         _write(job.aside / page, render.cell_page(CellPage.of(panel, cell, records, links), contest, root))
     write_part(_part(job.aside, contest.name.folder), [*by_path.values()], [*files.values()])
-    return _Built(summary_of(contest), contest.board.to_json())
+    return _Built(summary_of(contest), contest.board, contest.board.to_json())
 
 
 def _part(site: Path, folder: str) -> Path:
@@ -140,7 +170,7 @@ def _write_all(site: Path, found: Sequence[_Built]) -> None:
     """Write what is made of all contests."""
     rows = [each.summary for each in found]
     _write(site / "index.html", render.index_page(rows))
-    boards = ",\n".join(f"{json.dumps(each.summary.folder)}: {each.board}" for each in found)
+    boards = ",\n".join(f"{json.dumps(each.summary.folder)}: {each.line}" for each in found)
     _write(site / "board.json", f"{{\n{boards}}}\n")
     join(site / "results.parquet", [_part(site, row.folder) for row in rows])
     shutil.rmtree(site / ".parts")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.leaderboard.pages.site import build_site
@@ -47,7 +50,23 @@ def server_of(site: Path, port: int) -> ThreadingHTTPServer:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves files, and keeps quiet about it."""
+    """Serves the files of its folder, nothing that a link in it leads to, and keeps quiet about it."""
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        """The start of an answer, and its content where there is one."""
+        if self._is_there():
+            return super().send_head()
+        self.send_error(HTTPStatus.NOT_FOUND)
+        return None
+
+    def _is_there(self) -> bool:
+        """Whether a page lies inside the folder, as a file or as a folder with an index."""
+        try:
+            page = Path(self.translate_path(self.path))
+            page = (page / "index.html" if page.is_dir() else page).resolve(strict=True)
+            return page.is_file() and page.is_relative_to(Path(self.directory).resolve())
+        except (OSError, ValueError):  # no such file; a name that no file can have
+            return False
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -6,29 +6,41 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.regular_files import Unreadable, read_regular
+from heistbench.bench.storage.result_files import (
+    LARGEST,
+    PARTS,
+    PATTERN,
+    QUESTIONS,
+    Misfit,
+    ResultFile,
+    question_list,
+    unpack,
+)
 from heistbench.leaderboard.submit.findings import Fault, Problem
 
-LARGEST = 4 * 2**20
-"""Bytes of a result file: some 40,000 questions; the published ones have a hundredth."""
 MOST_FILES = 3000
 MOST_BYTES = 128 * 2**20
 """Files and bytes of one submission; a larger one comes in parts."""
-PARTS = 7
-"""Parts of a result file's path."""
+MOST_QUESTIONS = 40_000
+"""Questions of one exam."""
+MOST_VERDICTS = 5_000_000
+"""Verdicts of one submission, all its records together."""
+IN_PARTS = "send it in parts"
 NESTED = 32
 """Objects and lists inside each other."""
 LONGEST_NAME = 200
 """Bytes of a file's name: some file systems end at 255, and writing aside takes a few."""
 _NAME = re.compile(r"[A-Za-z0-9._=+,()-]+")
-_RESULT = re.compile(r"seed-\d+\.json")
+_RESULT, _LIST = re.compile(r"seed-[0-9]+\.json"), re.compile(r"[0-9a-f]{16}\.json")
 _VERSION: int = get_args(Record.model_fields["schema_version"].annotation)[0]
 
 
@@ -40,12 +52,19 @@ class Refused(Exception):
         self.faults = faults
 
 
-def result_files(folder: Path) -> tuple[list[Path], list[Problem]]:
-    """The result files under a folder, relative to it and sorted, and a problem for all else that lies there.
+@dataclass
+class Listing:
+    """What lies in a submission, by paths relative to it, sorted: result files, question lists, and a problem for all else."""
 
-    Nothing is opened. What is found after `MOST_FILES` or `MOST_BYTES` is not looked at.
-    """
-    files, problems, size, names = list[Path](), list[Problem](), 0, dict[str, Path]()
+    files: list[Path] = field(default_factory=list)
+    questions: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def list_files(folder: Path) -> Listing:
+    """The listing of a folder. Nothing is opened; what is beyond `MOST_FILES` or `MOST_BYTES` is not looked at."""
+    listing, size, names = Listing(), 0, dict[str, Path]()
+    files, problems = listing.files, listing.problems
     for entry in _walk(folder):
         path = Path(entry.path).relative_to(folder)
         reason = _misplaced(entry, path)
@@ -54,29 +73,61 @@ def result_files(folder: Path) -> tuple[list[Path], list[Problem]]:
         if reason:
             problems.append(Problem(path.as_posix(), "", reason))
         elif entry.is_file(follow_symlinks=False):
-            files.append(path)
+            (listing.questions if _is_questions(path) else files).append(path)
             size += entry.stat(follow_symlinks=False).st_size
-        if len(files) + len(problems) > MOST_FILES or size > MOST_BYTES:
-            limit = f"{MOST_FILES:,} files or {MOST_BYTES:,} bytes"
-            return sorted(files), [*problems, Problem("", "", f"more than {limit}: send it in parts")]
+        if len(files) + len(listing.questions) + len(problems) > MOST_FILES or size > MOST_BYTES:
+            problems.append(Problem("", "", f"more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes: {IN_PARTS}"))
+            break
     if not files and not problems:
-        problems.append(Problem("", "", "no result files (seed-*.json)"))
-    return sorted(files), sorted(problems, key=lambda problem: problem.path)
+        problems.append(Problem("", "", f"no result files ({PATTERN})"))
+    return Listing(sorted(files), sorted(listing.questions), sorted(problems, key=lambda problem: problem.path))
 
 
-def read_untrusted(path: Path) -> Record:
-    """The record of a file that may hold anything. Raises Refused; bounded in time and memory."""
-    content = _content(path)
-    value = _parsed(content)
-    _check_version(value)
-    try:
-        record = Record.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        raise Refused(*(Fault(".".join(map(str, each["loc"])), each["msg"]) for each in wrong)) from None
-    if record.model_dump(mode="json") != value:
-        raise Refused(Fault("", "is not written as heist writes records: a field that it always writes is missing"))
-    return record
+class Reader:
+    """Reads the result files of a submission, whose question lists it has read; bounded in time and memory."""
+
+    def __init__(self) -> None:
+        self._lists: dict[str, tuple[str, ...]] = {}
+        self._verdicts = 0
+
+    def read_questions(self, path: Path) -> None:
+        """Read a question list, which may hold anything, for the records that name it. Raises Refused."""
+        value = _parsed(_content(path))
+        try:
+            ids = question_list(path.stem, value)
+        except ValueError as error:
+            raise Refused(Fault("", str(error))) from None
+        if len(ids) > MOST_QUESTIONS:
+            raise Refused(Fault("", f"has {len(ids):,} questions; expected at most {MOST_QUESTIONS:,}"))
+        self._lists[path.stem] = ids
+
+    def read(self, path: Path) -> Record:
+        """The record of a file that may hold anything. Raises Refused."""
+        content = _content(path)
+        value = _parsed(content)
+        if not isinstance(value, dict):
+            raise Refused(Fault("", "is JSON, but no object"))
+        _check_version(value)
+        try:
+            file = ResultFile.model_validate_json(content, strict=True)
+            if file.model_dump(mode="json") != value:
+                raise Refused(Fault("", "is not written as heist writes records: a field that it always writes is missing"))
+            return unpack(file, self._questions(file))
+        except Misfit as misfit:
+            raise Refused(Fault(misfit.field, misfit.reason)) from None
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_context=False, include_input=False)
+            raise Refused(*(Fault(".".join(map(str, each["loc"])), each["msg"]) for each in wrong)) from None
+
+    def _questions(self, file: ResultFile) -> tuple[str, ...]:
+        """The question list of a record; a letter of a file becomes many bytes here, so that their number is bounded."""
+        name = file.exam.questions
+        if name not in self._lists:
+            raise Misfit("exam.questions", f"names a list that is not here: expected {QUESTIONS}/{name}.json")
+        self._verdicts += len(file.exam.verdicts)
+        if self._verdicts > MOST_VERDICTS:
+            raise Misfit("exam.verdicts", f"more than {MOST_VERDICTS:,} in one submission: {IN_PARTS}")
+        return self._lists[name]
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -101,29 +152,25 @@ def _misplaced(entry: os.DirEntry[str], path: Path) -> str:
         return "" if len(path.parts) < PARTS else "lies deeper than result files do"
     if not entry.is_file(follow_symlinks=False):
         return "is neither a file nor a folder"
-    if not _RESULT.fullmatch(entry.name):
-        return "is no result file; expected seed-0.json and so on, and nothing else"
+    if not _RESULT.fullmatch(entry.name) and not _is_questions(path):
+        return f"is no result file; expected seed-0.json and so on, the lists under {QUESTIONS}, and nothing else"
     size = entry.stat(follow_symlinks=False).st_size
     return "" if size <= LARGEST else f"has {size:,} bytes; a result file has at most {LARGEST:,}"
 
 
+def _is_questions(path: Path) -> bool:
+    return len(path.parts) == 2 and path.parts[0] == QUESTIONS and bool(_LIST.fullmatch(path.name))
+
+
 def _content(path: Path) -> bytes:
-    # Between listing and opening anything may have taken the file's place: what counts is what was opened.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Refused(Fault("", "is not a file"))
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise Refused(Fault("", f"cannot be read: {error.strerror}")) from None
-    if len(content) > LARGEST:
-        raise Refused(Fault("", f"has more than {LARGEST:,} bytes"))
-    return content
+        return read_regular(path, LARGEST)
+    except Unreadable as error:
+        raise Refused(Fault("", str(error))) from None
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
-    """JSON in the strict sense: an object, each key once, finite numbers, text that can be written again."""
+def _parsed(content: bytes) -> Any:
+    """JSON in the strict sense: each key once, finite numbers, text that can be written again."""
     try:
         text = content.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
@@ -136,8 +183,6 @@ def _parsed(content: bytes) -> dict[str, Any]:
         raise Refused(Fault("", f"is not UTF-8 ({error.reason} at byte {error.start})")) from None
     except ValueError as error:
         raise Refused(Fault("", f"is not JSON: {error}")) from None
-    if not isinstance(value, dict):
-        raise Refused(Fault("", "is JSON, but no object"))
     if _depth_over(value, NESTED):
         raise Refused(Fault("", _too_deep()))
     return value

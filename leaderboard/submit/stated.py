@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.storage.provenance import harness_version
-from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.records import PluginId, Record
 from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
 from heistbench.leaderboard.words import clean
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from heistbench.bench.suites.settings import Compressor, Inverter, Sizes, Student, Surrogate, Victim
 
 SHA256, COMMIT, ARTIFACT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{24}")
+SOURCE = re.compile(r"([0-9a-f]{16})?")
 ROLES = {"victim", "surrogate", "inverter", "student before", "student after"}
 HASHES = {"questions attacked", "questions examined", "prompts sent"}
 DATA = {*HASHES, "task", "exam", "theft"}
@@ -123,8 +124,17 @@ def _code(record: Record) -> Iterator[Rule]:
     whole = bool(COMMIT.fullmatch(made.commit))
     yield whole, "provenance.commit", "is no commit: run from a checkout, so that others can have the code"
     yield not made.dirty, "provenance.dirty", "the code differed from its commit: commit it and run again"
+    yield not made.uncommitted, "provenance.uncommitted", "code stands in no commit: commit it and run again"
+    for field, plugin in _plugins(record):
+        yield bool(SOURCE.fullmatch(plugin.source)), f"{field}.source", "expected 16 hexadecimal digits, or nothing"
     yield bool(made.packages), "provenance.packages", "names none"
     yield bool(re.fullmatch(r"\d+\.\d+\.\w+", made.python)), "provenance.python", "expected a version such as 3.12.1"
+
+
+def _plugins(record: Record) -> Iterator[tuple[str, PluginId]]:
+    arm = record.arm
+    yield from (("arm.task", arm.task), ("arm.exam", arm.exam), ("arm.attack", arm.attack))
+    yield from ((f"arm.defenses.{at}", part) for at, part in enumerate(arm.defenses))
 
 
 def _machine(record: Record) -> Iterator[Rule]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import write_record
+from heistbench.bench.storage.result_files import write_record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.verify import examine

@@ -7,15 +7,17 @@ run at all, is named in `Verification.unchecked`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, read_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import PATTERN, read_record
 from heistbench.leaderboard.submit.arithmetic import check_arithmetic
 from heistbench.leaderboard.submit.completeness import check_whole, panel, setting
 from heistbench.leaderboard.submit.findings import Fault, Finding, Verification
-from heistbench.leaderboard.submit.intake import Refused, read_untrusted, result_files
+from heistbench.leaderboard.submit.intake import Listing, Reader, Refused, list_files
 from heistbench.leaderboard.submit.known import check_known
 from heistbench.leaderboard.submit.questions import check_questions, offline
 from heistbench.leaderboard.submit.stated import check_stated
@@ -45,25 +47,40 @@ def examine(folder: Path, results: Path) -> tuple[Verification, dict[str, Record
     for path in (folder, results):
         if not path.is_dir():
             raise HeistError(f"{path}: no such folder")
-    files, problems = result_files(folder)
-    found, records = Verification(files=len(files), problems=problems), dict[str, Record]()
+    listing = list_files(folder)
+    found = Verification(files=len(listing.files), problems=listing.problems)
     with offline():
-        for path in files:
-            try:
-                record = read_untrusted(folder / path)
-            except Refused as refused:
-                found.note(path.as_posix(), refused.faults)
-                continue
-            found.note(path.as_posix(), _check(path, record))
-            records[path.as_posix()] = record
+        records = _read(folder, listing, found)
+        for name, record in records.items():
+            found.note(name, _check(Path(name), record))
     placed = [path for path, record in records.items() if record.path().as_posix() == path]
-    if placed and len(placed) == len(files):
+    if placed and len(placed) == len(listing.files):
         for at, finding in check_whole(records, _beside(records, results)):
             found.note(at, [finding])
     found.cells = len({Path(path).parent for path in records})
     found.panels = len({panel(record) for record in records.values()})
     found.unchecked = [*dict.fromkeys(found.unchecked), *STATED]
     return found, records
+
+
+def _read(folder: Path, listing: Listing, found: Verification) -> dict[str, Record]:
+    """The records that can be read, by their paths; why others cannot is noted."""
+    reader, records = Reader(), dict[str, Record]()
+    for path in listing.questions:
+        with _noting(found, path):
+            reader.read_questions(folder / path)
+    for path in listing.files:
+        with _noting(found, path):
+            records[path.as_posix()] = reader.read(folder / path)
+    return records
+
+
+@contextmanager
+def _noting(found: Verification, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        found.note(path.as_posix(), refused.faults)
 
 
 def _check(path: Path, record: Record) -> Iterator[Finding]:
@@ -77,5 +94,5 @@ def _check(path: Path, record: Record) -> Iterator[Finding]:
 def _beside(records: Mapping[str, Record], results: Path) -> list[Record]:
     """The published records of the same settings."""
     settings = {setting(record) for record in records.values()}
-    patterns = [f"{task}/{victim}/*/*/*/{student}/seed-*.json" for task, victim, student in sorted(settings, key=str)]
+    patterns = [f"{task}/{victim}/*/*/*/{student}/{PATTERN}" for task, victim, student in sorted(settings, key=str)]
     return [read_record(path) for pattern in patterns for path in sorted(results.rglob(pattern))]

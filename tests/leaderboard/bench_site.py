@@ -7,7 +7,6 @@ Builds the site of them and prints seconds, the peak memory of this process and 
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
@@ -21,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from heistbench.bench.models.process import one_thread
-from heistbench.bench.storage.records import Arm, Record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, write_record
 from heistbench.leaderboard.pages.site import build_site
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "results" / "pocket-full"
@@ -50,7 +50,7 @@ def records(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "victim": f"victim{victim}",
             "release": release,
             "defense": defense,
-            "defenses": [{**plugin(old["task"], defense), "touches": [], "random": False, "stateful": False}],
+            "defenses": [{**plugin(old["task"], defense), "touches": [], "random": False}],
             "attack": plugin(old["attack"], attack),
             "control": attack in CONTROLS,
             "threat": "none" if attack in CONTROLS else "black-box",
@@ -76,11 +76,9 @@ def exam(right: list[bool]) -> dict[str, Any]:
 
 def make(folder: Path, files: int) -> None:
     """Write so many result files."""
-    template = json.loads(next(PUBLISHED.rglob("**/none/trace_inversion/**/seed-0.json")).read_text())
+    template = read_record(next(PUBLISHED.rglob("**/none/trace_inversion/**/seed-0.json"))).model_dump(mode="json")
     for raw in islice(records(template), files):
-        path = folder / "bench" / Record.model_construct(arm=Arm.model_validate(raw["arm"])).path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(raw), encoding="utf-8")
+        write_record(folder / "bench", Record.model_validate(raw))
 
 
 def bench(folder: Path, files: int) -> None:

@@ -56,7 +56,7 @@ def plugin(spec: str, version: str = "1-A") -> dict[str, Any]:
 
 def defense_id(spec: str) -> dict[str, Any]:
     """A defense's identity, with what it declares."""
-    return {**plugin(spec), "touches": ["answer"] if "noise" in spec else [], "random": "noise" in spec, "stateful": False}
+    return {**plugin(spec), "touches": ["answer"] if "noise" in spec else [], "random": "noise" in spec}
 
 
 def overlap_by(signature: str, *metrics: str, **values: float) -> dict[str, Any]:

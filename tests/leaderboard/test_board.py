@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import heistbench.leaderboard
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import ResultFile
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import Cell
 from heistbench.leaderboard.board.panel import Panel
@@ -244,7 +245,7 @@ def test_no_questions_are_refused(make: Make) -> None:
         build([make(n=0)])
 
 
-def test_the_shipped_schema_is_the_records() -> None:
-    """To renew: json.dumps(Record.model_json_schema(), indent=2, sort_keys=True) and a newline."""
+def test_the_shipped_schema_is_that_of_result_files() -> None:
+    """To renew: json.dumps(ResultFile.model_json_schema(), indent=2, sort_keys=True) and a newline."""
     shipped = Path(heistbench.leaderboard.__file__).with_name("record.schema.json").read_text(encoding="utf-8")
-    assert shipped == json.dumps(Record.model_json_schema(), indent=2, sort_keys=True) + "\n"
+    assert shipped == json.dumps(ResultFile.model_json_schema(), indent=2, sort_keys=True) + "\n"

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, read_records
-from heistbench.bench.verbs.folders import PUBLISHED
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard.compare.comparison import Comparison, Pair, compare, compare_within
+from heistbench.leaderboard.published import PUBLISHED
 
 Make = Callable[..., Record]
 Release = Callable[..., list[Record]]
@@ -245,7 +246,7 @@ INCOMPARABLE: dict[str, dict[str, Any]] = {
     "comparable version of attack rep": {"arm__attack": {**REP, "version": "2-A"}},
     "parameters of attack rep": {"arm__attack": {**REP, "parameters": {"shots": 9}}},
     "comparable version of defense none": {
-        "arm__defenses": [{**PLUGIN, "spec": "none", "version": "2-A", "touches": [], "random": False, "stateful": False}]
+        "arm__defenses": [{**PLUGIN, "spec": "none", "version": "2-A", "touches": [], "random": False}]
     },
     "exam.verdicts": {"n": 60},
     "provenance.engine": {"provenance__dtype": "bfloat16"},

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import write_record
 from heistbench.leaderboard.compare.comparison import Comparison, compare, compare_within
 from heistbench.leaderboard.compare.junit import junit
 from heistbench.leaderboard.compare.report import as_json, lines, tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,17 +20,15 @@ from leaderboard.conftest import sample_records
 from leaderboard.markup import Reader
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, write_record
-from heistbench.bench.verbs.folders import PUBLISHED
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, read_records, result_files, write_record
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.pages import render, site
+from heistbench.leaderboard.pages import contest, render, site
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.pages.verbs import HOST, serve, server_of
 
 Make = Callable[..., Record]
 Folder = Callable[..., Path]
-NOT_COMMITTED = {"assets/vega.js", "results.parquet"}
-"""These depend on the versions of packages."""
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -42,6 +41,11 @@ def written(folder: Path, records: Sequence[Record]) -> Path:
     for record in records:
         write_record(folder / "results" / ("early" if record.arm.release == "1" else "late"), record)
     return folder
+
+
+def records_by_path(folder: Path, records: Sequence[Record]) -> dict[Path, Record]:
+    """Records written as `written` does, by their files, as whoever reads one has it."""
+    return {path: read_record(path) for path in result_files(written(folder, records) / "results")}
 
 
 def everything(make: Make, control: Make) -> list[Record]:
@@ -95,12 +99,29 @@ def test_many_files_are_built_by_several_processes_to_the_same_bytes(
     assert [total for _, total in told] == [told[-1][0]] * 3
 
 
-def test_the_committed_site_is_that_of_the_published_results(tmp_path: Path) -> None:
-    (tmp_path / "results").symlink_to(PUBLISHED)
-    build_site(tmp_path / "results", tmp_path / "site")
-    made, committed = contents(tmp_path / "site"), contents(PUBLISHED.parent / "site")
-    assert made.keys() - NOT_COMMITTED == committed.keys() - NOT_COMMITTED, "run: heist leaderboard build"
-    assert [name for name in sorted(made.keys() - NOT_COMMITTED) if made[name] != committed[name]] == []
+def test_records_in_memory_are_not_read_again(
+    built: Path, tmp_path: Path, make: Make, control: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = records_by_path(tmp_path, everything(make, control))
+    monkeypatch.setattr(contest, "read_record", lambda path: pytest.fail(f"read {path} again"))
+    board = build_site(tmp_path / "results", tmp_path / "site", records=held)
+    assert contents(tmp_path / "site") == contents(built / "site")
+    assert board == build([*held.values()])
+
+
+def test_files_that_are_not_in_memory_are_read(tmp_path: Path, make: Make) -> None:
+    held = records_by_path(tmp_path, [make("rep"), make("other")])
+    path, _ = held.popitem()
+    board = build_site(tmp_path / "results", tmp_path / "site", records=held)
+    assert board == build([*held.values(), read_record(path)])
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_the_board_of_a_site_is_that_of_its_records(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(site, "FEW", few)
+    assert build_site(built / "results", tmp_path / "site") == build(read_records(built / "results"))
 
 
 # whole or not at all
@@ -230,16 +251,15 @@ def test_the_boards_of_the_json_are_those_of_the_records(built: Path, make: Make
 
 def test_the_table_has_a_row_a_file_with_every_verdict(built: Path) -> None:
     rows = pq.read_table(built / "site" / "results.parquet").to_pylist()
-    files = contents(built / "results")
+    files = {path.relative_to(built / "results").as_posix(): read_record(path) for path in result_files(built / "results")}
     assert sorted(row["file"] for row in rows) == sorted(files)
     for row in rows:
-        raw = json.loads(files[row["file"]])
-        assert dict(zip(row["questions"], row["verdicts"], strict=True)) == raw["exam"]["verdicts"]
-        assert (row["attack"], row["seed"], row["accuracy"]) == (
-            raw["arm"]["attack"]["spec"], raw["arm"]["seed"], raw["exam"]["accuracy"]
-        )  # fmt: skip
-        assert (row["loot_rows"], row["utility_accuracy"], row["queries"]) == (200, 0.97, raw["bill"]["queries"])
-        assert dict(row["overlap"]).get("words.stolen.lcs_f") == (0.61 if raw["overlap"] else None)
+        record = files[row["file"]]
+        arm, exam = record.arm, record.exam
+        assert dict(zip(row["questions"], row["verdicts"], strict=True)) == exam.verdicts
+        assert (row["attack"], row["seed"], row["accuracy"]) == (arm.attack.spec, arm.seed, exam.accuracy)
+        assert (row["loot_rows"], row["utility_accuracy"], row["queries"]) == (200, 0.97, record.bill.queries)
+        assert dict(row["overlap"]).get("words.stolen.lcs_f") == (0.61 if record.overlap else None)
 
 
 # serving
@@ -264,6 +284,23 @@ def test_it_serves_the_site_to_this_machine_and_nothing_else(address: str, small
     missing.value.close()
     assert missing.value.code == 404
     assert HOST == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "path", ["/secret.txt", "/folder/secret.txt", "/linked/", "/%00", "/%00/index.html", "/pipe", "/assets/"]
+)
+def test_nothing_but_pages_is_served(address: str, small: Path, path: str, capfd: pytest.CaptureFixture[str]) -> None:
+    (small / "secret.txt").write_text("secret")
+    (small / "site" / "secret.txt").symlink_to(small / "secret.txt")
+    (small / "site" / "folder").symlink_to(small)
+    (small / "site" / "linked").mkdir()
+    (small / "site" / "linked" / "index.html").symlink_to(small / "secret.txt")
+    os.mkfifo(small / "site" / "pipe")
+    with pytest.raises(HTTPError) as missing:
+        urlopen(f"{address}{path}", timeout=10)
+    missing.value.close()
+    assert missing.value.code == 404
+    assert capfd.readouterr().err == ""
 
 
 def test_there_must_be_a_site_and_a_port_to_serve_it(small: Path, address: str) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import write_record
 from heistbench.leaderboard.compare import sources
 from heistbench.leaderboard.compare.sources import records_of
 
@@ -110,8 +111,7 @@ def test_a_damaged_file_is_named_with_its_revision(repository: Path) -> None:
     path = next((repository / "published").rglob("oracle-1/**/seed-0.json"))
     path.write_text("{")
     git(repository, "commit", "-qam", "damaged")
-    shutil.copytree(repository / "published" / "suite" / "pocket" / "oracle-2", path.parent, dirs_exist_ok=True)
-    path.unlink()
+    git(repository, "checkout", "v1", "--", str(path))
     with pytest.raises(HeistError, match=r"^result file HEAD/suite/pocket/oracle-1/.*/seed-0\.json: "):
         records_of("HEAD", repository / "published")
 

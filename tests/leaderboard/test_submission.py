@@ -12,7 +12,8 @@ import pytest
 from sound_submission import write_sound
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.records import Record, read_record, read_records, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, read_records, write_record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.submit.submission import add
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from sound_submission import COMMIT, QUERY, SEEDS, TEST, sound, write_sound
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import Verdict
-from heistbench.bench.storage.records import Record, write_record
-from heistbench.bench.verbs.folders import PUBLISHED
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import LARGEST, VERDICTS, pack, write_record
+from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.submit.findings import Verification
-from heistbench.leaderboard.submit.intake import LARGEST, Refused, read_untrusted
+from heistbench.leaderboard.submit.intake import Reader, Refused
 from heistbench.leaderboard.submit.verify import verify
 
 Raw = dict[str, Any]
@@ -93,30 +93,53 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 # one field of one record
 
-FIRST = next(iter(sound()["exam"]["verdicts"]))
+
+def packed(raw: Raw) -> Raw:
+    """The JSON of a record's file."""
+    return pack(Record.model_validate(raw)).model_dump(mode="json")
+
+
+SOUND = packed(sound())
+LETTERS = packed(sound(seed=1))["exam"]["verdicts"]
+LIST = f"questions/{SOUND['exam']['questions']}.json"
 FIELDS: list[tuple[str, object, str, str]] = [
     # what follows from the verdicts
     ("exam/accuracy", 0.95, "exam", "accuracy is not that of the verdicts"),
     ("exam/score", 0.95, "exam", "score is not that of the questions"),
     ("exam/n", TEST + 1, "exam", "counts are not those of the verdicts"),
     ("exam/counts/right", 16, "exam", "counts are not those of the verdicts"),
-    (f"exam/verdicts/{FIRST}", "truncated", "exam", "counts are not those of the verdicts"),
-    ("exam/verdicts/ffffffffffffffff", "right", "exam", "counts are not those of the verdicts"),
-    ("exam/partial", {"ffffffffffffffff": 0.5}, "exam.partial", "not examined"),
-    (f"exam/traces/{FIRST}", "none 7", "exam.traces", "`none` of a trace with words"),
-    (f"exam/traces/{FIRST}", "wrong 0", "exam.traces", "without"),
+    ("exam/verdicts", "t" + LETTERS[1:], "exam", "counts are not those of the verdicts"),
+    ("exam/verdicts", LETTERS + "r", "exam.verdicts", "has 21 questions, the list [0-9a-f]{16} has 20"),
+    ("exam/verdicts", LETTERS[1:], "exam.verdicts", "has 19 questions, the list [0-9a-f]{16} has 20"),
+    ("exam/verdicts", "R" + LETTERS[1:], "exam.verdicts", "should match pattern"),
+    ("exam/verdicts", LETTERS + "\n", "exam.verdicts", "should match pattern"),
+    ("exam/verdicts", [*LETTERS], "exam.verdicts", "valid string"),
+    ("exam/verdicts", {"ffffffffffffffff": "right"}, "exam.verdicts", "valid string"),
+    ("exam/partial", {"20": 0.5}, "exam.partial.20", "has 20 questions"),
+    ("exam/partial", {"07": 0.5}, "exam.partial.07.[key]", "should match pattern"),
+    ("exam/partial", {"-1": 0.5}, "exam.partial.-1.[key]", "should match pattern"),
+    ("exam/partial", {"7": 1.5}, "exam.partial.7", "less than or equal to 1"),
+    ("exam/traces", "n7" + "r13" * 19, "exam.traces", "`none` of a trace with words"),
+    ("exam/traces", "w0" + "r13" * 19, "exam.traces", "without"),
+    ("exam/traces", "r13" * 19, "exam.traces", "has 19 questions"),
+    ("exam/traces", "r013" + "r13" * 19, "exam.traces", "should match pattern"),
+    ("exam/traces", "r" + "9" * 5000, "exam.traces", "should match pattern"),
     ("exam/traces", None, "exam.traces", "if the exam can check traces"),
+    ("exam/questions", "0" * 16, "exam.questions", "names a list that is not here: expected questions/0000000000000000.json"),
+    ("exam/questions", "../../../../etc/passwd", "exam.questions", "should match pattern"),
+    ("exam/questions", ..., "exam.questions", "required"),
     # schema
     ("schema_version", 0, "schema_version", "run the suite again"),
-    ("schema_version", 3, "schema_version", "run the suite again"),
+    ("schema_version", 4, "schema_version", "run the suite again"),
     ("schema_version", 99, "schema_version", "older than the one that wrote it"),
-    ("schema_version", "4", "schema_version", "expected 4"),
-    ("schema_version", True, "schema_version", "expected 4"),
-    ("schema_version", ..., "schema_version", "expected 4"),
+    ("schema_version", "5", "schema_version", "expected 5"),
+    ("schema_version", True, "schema_version", "expected 5"),
+    ("schema_version", ..., "schema_version", "expected 5"),
     ("bonus", 1, "bonus", "Extra inputs"),
     ("arm/attack/bonus", 1, "arm.attack.bonus", "Extra inputs"),
     ("loot/rows", ..., "loot.rows", "required"),
-    ("exam/partial", ..., "", "a field that it always writes is missing"),
+    ("exam/partial", ..., "exam.partial", "required"),
+    ("exam/metrics", ..., "", "a field that it always writes is missing"),
     ("loot/rows", "12", "loot.rows", "integer"),
     ("loot/rows", True, "loot.rows", "integer"),
     ("loot/rows", 12.5, "loot.rows", "integer"),
@@ -167,6 +190,9 @@ FIELDS: list[tuple[str, object, str, str]] = [
     ("provenance/packages", {"torch\x1b[31m": "1"}, "provenance.packages (a key)", "does not show"),
     # provenance
     ("provenance/dirty", True, "provenance.dirty", "commit it and run again"),
+    ("provenance/uncommitted", ["attacks/mine.py"], "provenance.uncommitted", "stands in no commit"),
+    ("arm/attack/source", "mine", "arm.attack.source", "16 hexadecimal digits"),
+    ("arm/defenses/0/source", "0" * 17, "arm.defenses.0.source", "16 hexadecimal digits"),
     ("provenance/commit", "main", "provenance.commit", "no commit"),
     ("provenance/commit", "not a checkout", "provenance.commit", "run from a checkout"),
     ("provenance/packages", {}, "provenance.packages", "names none"),
@@ -205,10 +231,11 @@ def test_a_changed_field_is_refused(
 def test_a_verdict_changed_with_all_that_follows_from_it_is_refused_for_a_foreign_question(
     folder: Path, check: Callable[[], Verification]
 ) -> None:
-    raw = json.loads((folder / FILE).read_text())
+    raw = sound(seed=1)
     verdicts, traces = raw["exam"]["verdicts"], raw["exam"]["traces"]
-    verdicts["f" * 16], traces["f" * 16] = verdicts.pop(FIRST), traces.pop(FIRST)
-    (folder / FILE).write_text(json.dumps(raw))
+    first = next(iter(verdicts))
+    verdicts["f" * 16], traces["f" * 16] = verdicts.pop(first), traces.pop(first)
+    write_record(folder, Record.model_validate(raw))
     assert says(check(), "exam.verdicts", "first 20 questions of the test split", FILE.as_posix())
 
 
@@ -254,7 +281,7 @@ def test_a_plugin_that_is_not_here_is_named_and_not_refused(folder: Path, check:
     for seed in SEEDS:
         for defense in ("none", "noise_answers"):
             old = folder / f"pocket/pocket-victim-1/{defense}/answer_only/12-queries/pocket-base/seed-{seed}.json"
-            raw = json.loads(old.read_text())
+            raw = sound("answer_only", defense, seed)
             raw["arm"]["attack"].update(name="brand_new", spec="brand_new(depth=2)", version="1-A", parameters={"depth": 2})
             old.unlink()
             write_record(folder, Record.model_validate(raw))
@@ -367,6 +394,8 @@ FILES: list[tuple[Callable[[Path], object], str]] = [
     (lambda folder: (folder / ("x" * 240)).mkdir(), "name that heist gives no file"),
     (lambda folder: (folder / FILE).write_bytes(b" " * (LARGEST + 1)), "at most 4,194,304"),
     (lambda folder: (folder / CELL / "seed-one.json").write_text("{}"), "no result file"),
+    (lambda folder: (folder / "questions" / "mine.json").write_text("[]"), "no result file"),
+    (lambda folder: (folder / CELL / f"{'0' * 16}.json").write_text("[]"), "no result file"),
 ]  # fmt: skip
 
 
@@ -404,7 +433,61 @@ def test_an_empty_folder_is_refused(tmp_path: Path, results: Path) -> None:
 def test_a_file_swapped_for_a_link_while_it_is_read_is_refused(folder: Path) -> None:
     _link(folder)
     with pytest.raises(Refused, match="cannot be read"):
-        read_untrusted(folder / FILE)
+        Reader().read(folder / FILE)
+
+
+# question lists
+
+
+LISTS: list[tuple[str, Callable[[Path], object], str]] = [
+    ("another list", lambda path: path.write_text('["a", "b"]'), "is not the list of this name, but [0-9a-f]{16}"),
+    ("an id twice", lambda path: path.write_text('["a", "a"]'), "each question id once, in order"),
+    ("out of order", lambda path: path.write_text('["b", "a"]'), "each question id once, in order"),
+    ("numbers", lambda path: path.write_text("[1, 2]"), "expected a list of question ids"),
+    ("an object", lambda path: path.write_text('{"a": 1}'), "expected a list of question ids"),
+    ("a key twice", lambda path: path.write_text('{"a": 1, "a": 1}'), "'a' stands twice"),
+    ("no JSON", lambda path: path.write_text("["), "not JSON"),
+    ("no text", lambda path: path.write_bytes(b"\xff"), "not UTF-8"),
+    ("half a surrogate pair", lambda path: path.write_text(r'["\ud800"]'), "half of a surrogate pair"),
+    ("deep", lambda path: path.write_text("[" * 100_000), "nests more than 32"),
+    ("too long", lambda path: path.write_bytes(b" " * (LARGEST + 1)), "at most 4,194,304"),
+    ("a link", lambda path: (path.rename(path.parents[2] / "list"), path.symlink_to(path.parents[2] / "list")), "is a link"),
+    ("a pipe", lambda path: (path.unlink(), os.mkfifo(path)), "neither a file nor a folder"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "reason"), [rest for _, *rest in LISTS], ids=[name for name, *_ in LISTS])
+def test_a_question_list_that_is_none_is_refused(
+    folder: Path, check: Callable[[], Verification], harm: Callable[[Path], object], reason: str
+) -> None:
+    harm(folder / LIST)
+    found = check()
+    assert says(found, "", reason, LIST)
+    assert says(found, "exam.questions", "names a list that is not here", FILE.as_posix())
+
+
+def test_a_list_of_too_many_questions_is_refused(
+    folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heistbench.leaderboard.submit.intake.MOST_QUESTIONS", 19)
+    assert says(check(), "", "has 20 questions; expected at most 19", LIST)
+
+
+def test_letters_are_not_unpacked_without_end(
+    folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heistbench.leaderboard.submit.intake.MOST_VERDICTS", 20 * 20)
+    assert sum(problem.field == "exam.verdicts" for problem in check().problems) == 1
+
+
+def test_a_list_that_no_record_names_does_no_harm(folder: Path, check: Callable[[], Verification]) -> None:
+    write_record(folder.parent / "other", Record.model_validate(raw := sound()))
+    raw["exam"]["verdicts"]["f" * 16] = raw["exam"]["verdicts"].pop(next(iter(raw["exam"]["verdicts"])))
+    raw["exam"]["traces"] = dict.fromkeys(raw["exam"]["verdicts"], "right 1")
+    write_record(folder.parent / "other", Record.model_validate(raw))
+    for path in (folder.parent / "other" / "questions").iterdir():
+        shutil.copy(path, folder / "questions")
+    assert not check().problems
 
 
 # what is left out
@@ -538,20 +621,20 @@ def test_what_a_run_leaves_is_refused_for_its_one_seed_alone(tiny_run: Any, resu
 # what holds for all
 
 
-SOUND = sound()
-
-
-@given(st.sampled_from(sorted(SOUND["exam"]["verdicts"])), st.sampled_from([verdict.value for verdict in Verdict]))
-def test_changing_any_one_verdict_is_refused(tmp_path_factory: pytest.TempPathFactory, question: str, verdict: str) -> None:
-    file = tmp_path_factory.mktemp("one") / "seed-0.json"
+@given(st.integers(0, TEST - 1), st.sampled_from([*VERDICTS]))
+def test_changing_any_one_verdict_is_refused(
+    model: Path, tmp_path_factory: pytest.TempPathFactory, position: int, letter: str
+) -> None:
+    file, reader = tmp_path_factory.mktemp("one") / "seed-0.json", Reader()
+    reader.read_questions(model / LIST)
     file.write_text(json.dumps(SOUND))
-    before = SOUND["exam"]["verdicts"][question]
-    change(file, f"exam/verdicts/{question}", verdict)
-    if verdict == before:
-        read_untrusted(file)
+    before = SOUND["exam"]["verdicts"]
+    change(file, "exam/verdicts", before[:position] + letter + before[position + 1 :])
+    if letter == before[position]:
+        reader.read(file)
         return
     with pytest.raises(Refused, match="counts are not those of the verdicts"):
-        read_untrusted(file)
+        reader.read(file)
 
 
 def _leaves(value: object, path: tuple[str, ...] = ()) -> list[str]:
@@ -570,7 +653,7 @@ json_values = st.recursive(
 @given(path=st.sampled_from([leaf for leaf in _leaves(SOUND) if "/" in leaf]), value=json_values)
 def test_no_field_of_any_value_raises(tmp_path_factory: pytest.TempPathFactory, path: str, value: object) -> None:
     folder = tmp_path_factory.mktemp("any")
-    (folder / FILE).parent.mkdir(parents=True)
+    write_record(folder, Record.model_validate(sound()))
     (folder / FILE).write_text(json.dumps(SOUND))
     change(folder / FILE, path, value)
     (folder / "results").mkdir()
@@ -591,7 +674,7 @@ def test_nothing_is_looked_for_online(folder: Path, check: Callable[[], Verifica
     change(
         folder / FILE,
         "arm/exam",
-        {"spec": "gsm8k", "name": "gsm8k", "version": "1-A", "parameters": {}, "paper": "arXiv:2110.14168"},
+        {"spec": "gsm8k", "name": "gsm8k", "version": "1-A", "parameters": {}, "paper": "arXiv:2110.14168", "source": ""},
     )
     assert any("gsm8k: its data is not in the data folder" in what for what in check().unchecked)
     assert "HF_HUB_OFFLINE" not in os.environ

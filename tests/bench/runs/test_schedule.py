@@ -23,6 +23,7 @@ from heistbench.bench.runs import schedule as running
 from heistbench.bench.stages.budget import NO_LIMIT
 from heistbench.bench.stages.record import cell_spec
 from heistbench.bench.storage.ledger import Ledger, ledgers
+from heistbench.bench.storage.result_files import read_record
 from heistbench.bench.storage.store import Store, read_lines
 from heistbench.bench.suites.cells import Cell, cells
 from heistbench.bench.suites.files import load_suite
@@ -32,9 +33,9 @@ CHILD = Path(__file__).parents[2] / "heist_child.py"
 
 
 def results(out: Path) -> dict[str, Any]:
-    """The result files of a run by their place, without what may differ between two runs."""
+    """The records of a run by their place, without what may differ between two runs."""
     folder = out / "tiny" / "results"
-    found = {str(path.relative_to(folder)): json.loads(path.read_text()) for path in folder.rglob("seed-*.json")}
+    found = {str(path.relative_to(folder)): read_record(path).model_dump(mode="json") for path in folder.rglob("seed-*.json")}
     for record in found.values():
         del record["volatile"]
     return found

@@ -13,16 +13,18 @@ from pydantic import ValidationError
 
 from heistbench.bench import Grade, HeistError, TraceCheck, Verdict
 from heistbench.bench.scoring.verdicts import Examined
-from heistbench.bench.storage.records import Exam, Record, read_record, read_records, slug, write_record
+from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.records import Record, dump, load, slug
+from heistbench.bench.storage.result_files import read_record, read_records, write_record
 
 verdicts = st.dictionaries(st.text("abc", min_size=1, max_size=4), st.sampled_from(list(Verdict)), max_size=12)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def raw(tiny_run) -> dict[str, Any]:
     """A real record, as JSON."""
     path = next((tiny_run.out / "tiny" / "results").rglob("answer_only/**/seed-0.json"))
-    return json.loads(path.read_text())
+    return read_record(path).model_dump(mode="json")
 
 
 @pytest.fixture
@@ -82,31 +84,26 @@ def test_an_exam_that_does_not_add_up_is_refused(found: dict[str, Verdict], data
         Exam.model_validate(raw)
 
 
+def test_scores_of_other_questions_are_refused() -> None:
+    raw = Exam.of(examined({"a": Verdict.RIGHT})).model_dump(mode="json")
+    with pytest.raises(ValidationError, match="questions that were not examined"):
+        Exam.model_validate({**raw, "partial": {"b": 1.0}})
+
+
 # round trips
 
 
 def test_a_record_comes_back(record: Record, tmp_path: Path) -> None:
-    path = write_record(tmp_path, record)
-    assert path == tmp_path / record.path()
-    assert read_record(path) == record
-    assert read_records(tmp_path) == [record]
+    dump(tmp_path / "record.json", record)
+    assert load(tmp_path / "record.json") == record
 
 
-def test_writing_again_changes_no_byte(record: Record, tmp_path: Path) -> None:
-    first = write_record(tmp_path, record).read_bytes()
-    assert write_record(tmp_path, read_record(tmp_path / record.path())).read_bytes() == first
-
-
-def test_records_come_in_the_order_of_their_paths(raw: dict[str, Any], tmp_path: Path) -> None:
-    for seed in (2, 0, 1):
-        write_record(tmp_path, Record.model_validate(changed(raw, "arm.seed", seed)))
-    assert [record.arm.seed for record in read_records(tmp_path)] == [0, 1, 2]
-
-
-def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(HeistError, match=f"no result files .* under {folder}"):
-            read_records(folder)
+def test_older_results_name_no_source_and_no_uncommitted_code(raw: dict[str, Any]) -> None:
+    for plugin in (raw["arm"]["attack"], raw["arm"]["task"], raw["arm"]["exam"], *raw["arm"]["defenses"]):
+        plugin.pop("source")
+    raw["provenance"].pop("uncommitted")
+    record = Record.model_validate(raw)
+    assert (record.arm.attack.source, record.provenance.uncommitted) == ("", [])
 
 
 # damaged files
@@ -117,14 +114,14 @@ def refuses(raw: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
     """Writes a changed record and returns why it is refused."""
 
     def refuse(path: str, value: object) -> str:
-        file = tmp_path / "seed-0.json"
+        file = tmp_path / "record.json"
         file.write_text(json.dumps(changed(raw, path, value)))
         with pytest.raises(HeistError) as caught:
-            read_record(file)
+            load(file)
         message = str(caught.value)
-        assert message.startswith(f"result file {file}: ")
+        assert message.startswith(f"record {file}: ")
         assert "\n" not in message
-        return message.removeprefix(f"result file {file}: ")
+        return message.removeprefix(f"record {file}: ")
 
     return refuse
 
@@ -148,9 +145,10 @@ def refuses(raw: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
         ("bill.queries", 1.5, r"bill\.queries: "),
         ("arm.seed", None, r"arm\.seed: "),
         ("arm.sede", 1, r"arm\.sede: Extra inputs"),
+        ("arm.attack.source", 7, r"arm\.attack\.source: "),
         ("arm.attack.extra", 1, r"arm\.attack\.extra: Extra inputs"),
         ("extra", 1, "extra: Extra inputs"),
-        ("schema_version", 1, "schema_version: "),
+        ("schema_version", 4, "schema_version: "),
         ("provenance.commit", 7, r"provenance\.commit: "),
     ],
 )
@@ -167,24 +165,24 @@ def test_nan_is_refused_everywhere(refuses: Callable[..., str], path: str) -> No
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", "7", '{"arm": 1}'])
 def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "seed-0.json").write_text(content)
-    with pytest.raises(HeistError, match=r"result file .*seed-0\.json: ") as caught:
-        read_record(tmp_path / "seed-0.json")
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(HeistError, match=r"record .*record\.json: ") as caught:
+        load(tmp_path / "record.json")
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff")
     for path in (tmp_path / "missing.json", tmp_path, tmp_path / "bytes.json"):
-        with pytest.raises(HeistError, match=f"result file {path}: "):
-            read_record(path)
+        with pytest.raises(HeistError, match=f"record {path}: "):
+            load(path)
 
 
 def test_a_missing_field_is_named(raw: dict[str, Any], tmp_path: Path) -> None:
     for field in ("arm", "exam", "utility", "volatile"):
-        (tmp_path / "seed-0.json").write_text(json.dumps({k: v for k, v in raw.items() if k != field}))
+        (tmp_path / "record.json").write_text(json.dumps({k: v for k, v in raw.items() if k != field}))
         with pytest.raises(HeistError, match=f": {field}: Field required"):
-            read_record(tmp_path / "seed-0.json")
+            load(tmp_path / "record.json")
 
 
 # places

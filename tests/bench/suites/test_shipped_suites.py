@@ -13,7 +13,8 @@ import pytest
 from heistbench.bench.contracts.registry import registry, spec_of
 from heistbench.bench.runs.estimate import outline, queries
 from heistbench.bench.storage.ledger import Ledger, ledgers
-from heistbench.bench.storage.records import Record, read_records
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_records
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite, smoke

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from heistbench.bench.storage.records import Record, write_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import write_record
 from heistbench.leaderboard.pages.site import build_site
 
 Make = Callable[..., Record]

@@ -1,0 +1,26 @@
+"""What a record is made of: models that take nothing but what they name, and numbers in their bounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Natural = Annotated[int, Field(ge=0)]
+
+
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+Plain = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""A JSON object of any shape, whose numbers are finite."""
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors, values are frozen, numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
