@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from heistbench.bench.storage.invariants import faults_of
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.submit.findings import Fault, Problem
 
@@ -72,8 +73,7 @@ def read_untrusted(path: Path) -> Record:
     try:
         record = Record.model_validate_json(content, strict=True)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        raise Refused(*(Fault(".".join(map(str, each["loc"])), each["msg"]) for each in wrong)) from None
+        raise Refused(*(Fault(field, reason) for field, reason in faults_of(error))) from None
     if record.model_dump(mode="json") != value:
         raise Refused(Fault("", "is not written as heist writes records: a field that it always writes is missing"))
     return record

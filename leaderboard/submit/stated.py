@@ -10,9 +10,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.models.checkpoints import SHIPPED
+from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import harness_version
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
+from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.words import clean
 
 if TYPE_CHECKING:
