@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.invariants import KIND, Limits, broken_rules, faults_of
 from heistbench.bench.storage.store import hash_of, write_json
 from heistbench.bench.storage.strict import Natural, Plain, Share, Strict
 
@@ -203,6 +205,14 @@ class Record(RecordParts):
 
     exam: Exam
 
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        """What follows from other fields is worked out again: neither the harness nor anyone else makes a record that lies."""
+        if faults := broken_rules(self, Limits(2 * EXAMPLES_EACH_END, EXAMPLE_LENGTH)):
+            message = "; ".join(f"{field}: {reason}" for field, reason in faults)
+            raise PydanticCustomError(KIND, "{message}", {"message": message, "faults": faults})
+        return self
+
     def path(self) -> Path:
         """Where the record lies under a results folder; reads as a sentence."""
         arm = self.arm
@@ -238,5 +248,5 @@ def load(path: Path) -> Record:
 
 def first_fault(error: ValidationError) -> str:
     """The first thing that is wrong with a file, in one line: field and reason."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}"
+    field, reason = faults_of(error)[0]
+    return f"{field or 'the whole file'}: {reason}"

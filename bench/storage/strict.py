@@ -11,8 +11,12 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Natural = Annotated[int, Field(ge=0)]
 
 
+_STRICT = json.JSONEncoder(allow_nan=False)
+
+
 def _finite(value: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(value, allow_nan=False)
+    if value:  # most plugins have no parameters, and records are read by the thousand
+        _STRICT.encode(value)
     return value
 
 

@@ -19,15 +19,11 @@ Arms = Mapping[Place, Sequence[Record]]
 
 
 def idle(controls: Arms) -> Arms:
-    """The controls that never query the victim: they declare no threat, and no bill of theirs has a query.
+    """The controls that never query the victim: they declare no threat, and a record of theirs has no query on its bill.
 
     A bill alone would not do: with a budget of no queries nobody has one.
     """
-    return {
-        place: arm
-        for place, arm in controls.items()
-        if all(record.arm.threat == NONE and not record.bill.queries for record in arm)
-    }
+    return {place: arm for place, arm in controls.items() if all(record.arm.threat == NONE for record in arm)}
 
 
 def with_gains(attacks: Arms, controls: Arms) -> tuple[dict[Place, Cell], str | None]:

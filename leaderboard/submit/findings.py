@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from heistbench.bench.storage.invariants import Rule
+
 FAULTS = 40
 """Problems that are kept of one file."""
-Rule = tuple[bool, str, str]
-"""Whether something holds, the field it is about, and what is wrong where it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from heistbench.bench.storage.invariants import faults_of
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.regular_files import Unreadable, read_regular
 from heistbench.bench.storage.result_files import (
@@ -116,8 +117,7 @@ class Reader:
         except Misfit as misfit:
             raise Refused(Fault(misfit.field, misfit.reason)) from None
         except ValidationError as error:
-            wrong = error.errors(include_url=False, include_context=False, include_input=False)
-            raise Refused(*(Fault(".".join(map(str, each["loc"])), each["msg"]) for each in wrong)) from None
+            raise Refused(*(Fault(field, reason) for field, reason in faults_of(error))) from None
 
     def _questions(self, file: ResultFile) -> tuple[str, ...]:
         """The question list of a record; a letter of a file becomes many bytes here, so that their number is bounded."""

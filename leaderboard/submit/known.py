@@ -14,11 +14,12 @@ from heistbench.bench.contracts.plugins import Kind, Plugin
 from heistbench.bench.contracts.registry import construct, identity, registry, spec_of
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.storage.data_files import as_pinned
+from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import ROOT
 from heistbench.bench.storage.records import PluginId, Record
 from heistbench.bench.storage.store import canonical, hash_of
 from heistbench.leaderboard.board.comparable import generation
-from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
+from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, Settings, is_shipped, settings_of
 from heistbench.leaderboard.words import clean
 

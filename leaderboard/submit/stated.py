@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import harness_version
 from heistbench.bench.storage.records import PluginId, Record
 from heistbench.bench.storage.shipped_models import SHIPPED
-from heistbench.leaderboard.submit.findings import Fault, Finding, Rule, Unchecked, broken
+from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.words import clean
 
 if TYPE_CHECKING:

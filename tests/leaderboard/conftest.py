@@ -13,6 +13,8 @@ import pytest
 from rich.console import Console
 
 from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.scoring.overlap import SIGNATURES
+from heistbench.bench.storage.invariants import NOTHING
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.pages.contest import Contest, Name, Release
@@ -40,7 +42,39 @@ def make_record(
         for parent in parents:
             at = at[parent]
         at[last] = value
+    _settle(raw, changes)
     return Record.model_validate(raw)
+
+
+def _settle(raw: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Make what follows from changed fields follow from them: a record that does not add up is none."""
+    loot, bill, use, budget = raw["loot"], raw["bill"], raw["utility"], raw["arm"]["budget"]
+    bill["queries"] = min(bill["queries"], budget)
+    if raw["arm"]["threat"] == "none" and "bill__queries" not in changes:
+        bill["queries"] = 0
+    if not bill["queries"]:
+        bill.update(prompt_tokens=0, completion_tokens=0, dollars=0.0)
+        raw["provenance"]["data"]["prompts sent"] = NOTHING
+    answered = max(1, budget - loot["lost"])
+    rows = budget - loot["lost"] if loot["rows"] else 0
+    loot.update(questions=budget, rows=rows, traces=rows - rows // 20)
+    loot["whole_traces"] = _share_of(loot["whole_traces"], answered) if rows else 0.0
+    loot["right_answers"] = _share_of(loot["right_answers"], answered) if rows else 0.0
+    for name in ("accuracy", "refused", "summary_shown"):
+        use[name] = _share_of(use[name], use["n"] - use["lost"])
+    use["refused"] = min(use["refused"], _share_of(1 - use["accuracy"], use["n"] - use["lost"]))
+    for scores in raw["overlap"].values():
+        scores["n"] = budget
+        if "answer_agreement" in scores["stolen"]:
+            scores["stolen"]["answer_agreement"] = _share_of(scores["stolen"]["answer_agreement"], answered)
+    if not loot["rows"]:
+        loot["sha256"], raw["overlap"], raw["examples"] = NOTHING, {}, []
+        raw["provenance"]["models"]["student after"] = raw["provenance"]["models"].get("student before")
+    raw["examples"] = raw["examples"][: loot["rows"]]
+
+
+def _share_of(share: float, n: int) -> float:
+    return round(share * n) / n
 
 
 def make_control(attack: str = "untrained", accuracy: float = 0.2, queries: int = 0, **more: Any) -> Record:
@@ -60,10 +94,17 @@ def defense_id(spec: str) -> dict[str, Any]:
 
 
 def overlap_by(signature: str, *metrics: str, **values: float) -> dict[str, Any]:
-    """Overlap by a signature, the same for all of its metrics."""
+    """Overlap by a signature, the same for all of its metrics: those it has, or for a signature of nobody's the ones named."""
+    metrics = (*SIGNATURES[signature].metrics, "answer_agreement") if signature in SIGNATURES else metrics
     usual = {"stolen": 0.61, "floor_other_question": 0.31, "floor_surrogate": 0.52, "ceiling_victim_again": 0.98}
     scores = {name: dict.fromkeys(metrics, value) for name, value in (usual | values).items()}
     return {"signature": f"{signature}|empty:0|v:1", "n": 200, **scores}
+
+
+def exposure(n: int = 200, struct: float = 0.75, signature: str = "rep|v:1", **r: float) -> dict[str, Any]:
+    """Exposure whose overlaps are a tenth higher over the whole replies."""
+    whole = {name: value + 0.1 for name, value in r.items()} if struct else {}
+    return {"signature": signature, "n": n, "struct": struct, "all": r, "struct_only": whole}
 
 
 def example(name: str, score: float | None) -> dict[str, Any]:
@@ -92,10 +133,10 @@ def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> 
             "questions": 200, "lost": 0, "rows": 200, "traces": 190, "whole_traces": 0.55, "right_answers": 0.93,
             "sha256": "0" * 64,
         },
-        "overlap": {"words": overlap_by("words", "lcs_f", "length_ratio", "answer_agreement")},
+        "overlap": {"words": overlap_by("words")},
         "exposure": None,
         "examples": [example("q0", 1.0), example("q1", 0.25)],
-        "utility": {"n": n, "lost": 0, "accuracy": 0.97, "refused": 0.01, "summary_shown": 1.0, "summary_values_kept": 0.5},
+        "utility": {"n": 100, "lost": 0, "accuracy": 0.97, "refused": 0.01, "summary_shown": 1.0, "summary_values_kept": 0.5},
         "bill": {
             "queries": 200, "prompt_tokens": 4000, "completion_tokens": 12345, "attacker_tokens_generated": 9000,
             "attacker_tokens_trained": 0, "dollars": 0.0,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+from pydantic import ValidationError
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
@@ -148,9 +149,9 @@ def test_where_nothing_is_asked_a_control_that_would_ask_is_no_baseline(make: Ma
     assert build(records).panels[0].baseline == "untrained"
 
 
-def test_a_control_that_says_it_never_asks_and_asks_is_no_baseline(make: Make, control: Make) -> None:
-    records = [make(), control("untrained", 0.2), control("liar", 0.9, queries=3, arm__threat="none")]
-    assert build(records).panels[0].baseline == "untrained"
+def test_a_control_that_says_it_never_asks_and_asks_is_no_record(control: Make) -> None:
+    with pytest.raises(ValidationError, match=r"bill\.queries: the victim was asked, and arm\.threat is none"):
+        control("liar", 0.9, queries=3, arm__threat="none")
 
 
 def test_privileged_controls_that_never_ask_count(make: Make, control: Make) -> None:

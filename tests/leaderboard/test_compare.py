@@ -229,7 +229,6 @@ def test_an_attack_that_is_not_there_is_named_with_those_that_are(release: Relea
 
 PLUGIN = {"spec": "pocket", "name": "pocket", "version": "1-A", "parameters": {}, "paper": ""}
 REP = {**PLUGIN, "spec": "rep", "name": "rep"}
-WORDS = {name: {} for name in ("stolen", "floor_other_question", "floor_surrogate", "ceiling_victim_again")}
 INCOMPARABLE: dict[str, dict[str, Any]] = {
     "arm.task.spec": {"arm__task": {**PLUGIN, "spec": "babi"}},
     "arm.task.version": {"arm__task": {**PLUGIN, "version": "2-A"}},
@@ -258,7 +257,7 @@ INCOMPARABLE: dict[str, dict[str, Any]] = {
     "provenance.settings.sizes.query": {"provenance__settings__sizes": {"query": 300}},
     "provenance.settings.student.decoding.temperature": {"provenance__settings__student": {"decoding": {"temperature": 1.0}}},
     "provenance.settings.victim.decoding.temperature": {"provenance__settings__victim": {"decoding": {"temperature": 1.0}}},
-    "overlap.words.signature": {"overlap": {"words": {"signature": "other", "n": 1, **WORDS}}},
+    "overlap.words.signature": {"overlap__words__signature": "words|other"},
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from leaderboard.conftest import exposure
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
@@ -22,11 +23,6 @@ Overlap = Callable[..., dict[str, Any]]
 Said = Callable[[Board], tuple[str, str]]
 OURS = ("lcs_f", "length_ratio")
 TIA = ("bleu", "rouge_l", "token_f1_set")
-
-
-def exposure(struct: float = 0.75, **r: float) -> dict[str, Any]:
-    whole = {name: value + 0.1 for name, value in r.items()}
-    return {"signature": "rep|v:1", "n": 200, "struct": struct, "all": r, "struct_only": whole}
 
 
 def first_cell(panel: Panel) -> Cell:
@@ -80,7 +76,7 @@ def test_the_first_table_names_its_metric(make: Make, overlap: Overlap, said: Sa
 
 def test_overlap_is_pooled_signature_by_signature(make: Make, overlap: Overlap) -> None:
     seeds = [make(seed=s, overlap={"rep": overlap("rep", "rouge_l", stolen=v)}) for s, v in enumerate((0.2, 0.4))]
-    assert first_cell(build(seeds).panels[0]).overlap["rep"].stolen == {"rouge_l": pytest.approx(0.3)}
+    assert first_cell(build(seeds).panels[0]).overlap["rep"].stolen["rouge_l"] == pytest.approx(0.3)
 
 
 def test_a_panel_without_overlap_still_says_what_was_carried_off(make: Make, said: Said) -> None:
@@ -99,7 +95,7 @@ def test_one_name_of_a_signature_means_one_signature_in_a_panel(make: Make, over
 
 
 def test_exposure_is_shown_for_the_attacks_that_have_one(make: Make, said: Said) -> None:
-    board = build([make("rep", exposure=exposure(0.77, r01=0.31, r02=0.42, r12=0.63)), make("answer_only")])
+    board = build([make("rep", exposure=exposure(struct=0.77, r01=0.31, r02=0.42, r12=0.63)), make("answer_only")])
     for text in said(board):
         table = re.split("exposure|Exposure", text, maxsplit=1)[1]
         assert all(value in table for value in ("0.77", "0.31", "0.41", "0.42", "0.52", "0.63", "0.73", "0.93", "rep|v:1"))
@@ -112,8 +108,8 @@ def test_without_exposure_there_is_no_table_of_it(board: Board, said: Said) -> N
 
 
 def test_exposure_is_pooled_over_seeds_and_a_seed_without_whole_replies_moves_no_mean(make: Make) -> None:
-    none = {"signature": "rep|v:1", "n": 9, "struct": 0.0, "all": {"r02": 0.2}, "struct_only": {}}
-    records = [make(seed=0, exposure=exposure(0.5, r02=0.4)), make(seed=1, exposure=none)]
+    none = exposure(9, 0.0, r02=0.2)
+    records = [make(seed=0, exposure=exposure(struct=0.5, r02=0.4)), make(seed=1, exposure=none)]
     cell = json.loads(build(records).to_json())["panels"][0]["attacks"][0]["cells"][0]
     assert cell["exposed"] == {"signature": "rep|v:1", "struct": 0.25, "all": {"r02": 0.3}, "struct_only": {"r02": 0.5}}
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
+from leaderboard.conftest import exposure
 
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
@@ -65,8 +66,8 @@ HOSTILE = ["[bold red]x[/]", "[/]", "x\\", ":smile:", "\x1b[31mx\x1b[0m", "a\u20
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_show_only_themselves(printed: Printed, make: Make, control: Make, name: str) -> None:
     control_named = control(f"c{name}", 0.1, overlap={}) if name.isprintable() else control("c", 0.1)
-    exposed = {"signature": name, "n": 1, "struct": 0.5, "all": {}, "struct_only": {}}
-    mine = [make(name, defense=name, arm__budget=budget, exposure=exposed) for budget in (1, 200)]
+    shown = exposure(2, 0.5, name, r01=0.5)
+    mine = [make(name, defense=name, arm__budget=budget, exposure=shown) for budget in (2, 200)]
     for record in mine:
         record.overlap[name] = record.overlap["words"].model_copy(update={"signature": name, "stolen": {name: 0.5}})
     text = printed(build([*mine, control_named]), 100)

@@ -146,7 +146,7 @@ def test_verify_names_file_and_field_of_a_lie(heist: Heist, folder: Path, result
     file = lie(folder)
     said = heist("leaderboard", "verify", folder, "--results", results)
     assert said.code == 1
-    assert "exam: Value error, accuracy is not that of the verdicts" in said.out
+    assert "exam: accuracy is not that of the verdicts" in said.out
     assert file.as_posix() in said.out
     assert "refused, problems: 1" in said.out
 
