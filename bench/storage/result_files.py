@@ -131,10 +131,10 @@ def question_list(name: str, value: object) -> tuple[str, ...]:
 
 
 def write_record(folder: Path, record: Record) -> Path:
-    """Write a record to its place under a suite's folder, and its question list where it is not there yet."""
+    """Write a record to its place under a suite's folder, and its question list unless it is there, whole."""
     path, file = folder / record.path(), pack(record)
     questions = folder / QUESTIONS / f"{file.exam.questions}.json"
-    if not questions.is_file():
+    if not _is_whole(questions):
         write_json(questions, sorted(record.exam.verdicts))
     write_json(path, file.model_dump(mode="json"))
     return path
@@ -174,6 +174,13 @@ def _questions(path: Path, name: str) -> tuple[str, ...]:
         if (place := folder / QUESTIONS / f"{name}.json").is_file():
             return _read_questions(place, place.stat().st_mtime_ns)
     raise Misfit("exam.questions", f"expected the list {QUESTIONS}/{name}.json in the folder of its suite")
+
+
+def _is_whole(questions: Path) -> bool:
+    try:
+        return bool(_read_questions(questions, questions.stat().st_mtime_ns))
+    except (OSError, HeistError):
+        return False
 
 
 @lru_cache(maxsize=64)

@@ -157,6 +157,14 @@ def test_a_damaged_question_list_is_named(record: Record, tmp_path: Path, conten
     assert refusal(path).startswith(f"question list {questions}: ")
 
 
+def test_writing_again_mends_a_question_list(record: Record, tmp_path: Path) -> None:
+    path = write_record(tmp_path, record)
+    (questions,) = (tmp_path / "questions").iterdir()
+    questions.write_text("[")
+    assert read_record(write_record(tmp_path, record)) == record
+    assert path.is_file()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b"7", b'{"arm": 1}', b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "seed-0.json").write_bytes(content)
