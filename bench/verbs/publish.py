@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import read_record, write_record
+from heistbench.bench.storage.result_files import PATTERN, read_record, write_record
 from heistbench.bench.storage.store import hash_of
-from heistbench.leaderboard.board.build import build, fits
+from heistbench.leaderboard.board.build import fits
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.terminal.show import tables
 
@@ -24,30 +24,27 @@ if TYPE_CHECKING:
 
 
 def publish(console: Console, records: Sequence[Record], folder: Path) -> None:
-    """Write records and site under a suite's folder, and show the board of this run."""
+    """Write records and site under a suite's folder, and show the board of all that lies there."""
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
-        written = {write_record(results, record) for record in records}
-        aside = _set_aside(records, written, folder)
-        build_site(results, folder / "site")
-    for table in tables(build(records)):
+        known = {path: read_record(path) for path in sorted(results.rglob(PATTERN))}
+        aside = _set_aside({path: record for path, record in known.items() if not fits(record, records)}, folder)
+        kept = {path: record for path, record in known.items() if path.is_file()}
+        board = build_site(results, folder / "site", records=kept | {write_record(results, r): r for r in records})
+    for table in tables(board):
         console.print(table)
     if aside:
-        console.print(f"set aside  {aside}: results made in another way", highlight=False, soft_wrap=True)
+        console.print(f"results made in another way were set aside: {aside}", highlight=False, soft_wrap=True)
     console.print(f"results  {results}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
 
 
-def _set_aside(records: Sequence[Record], written: set[Path], folder: Path) -> Path | None:
-    """Move earlier results that cannot be compared with this run's out of the way; returns where to."""
-    results = folder / "results"
-    others = {path: read_record(path) for path in sorted(results.rglob("seed-*.json")) if path not in written}
-    misfits = [path for path, record in others.items() if not fits(record, records)]
+def _set_aside(misfits: dict[Path, Record], folder: Path) -> Path | None:
+    """Move results that cannot be compared with this run's out of the way; returns where to."""
     if not misfits:
         return None
-    aside = folder / "set-aside" / hash_of([path.read_text(encoding="utf-8") for path in misfits])[:8]
-    for path in misfits:
-        target = aside / path.relative_to(results)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
+    aside = folder / "set-aside" / hash_of([record.model_dump(mode="json") for record in misfits.values()])[:8]
+    for path, record in misfits.items():
+        write_record(aside, record)
+        path.unlink()
     return aside
