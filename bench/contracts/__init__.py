@@ -1,4 +1,4 @@
-"""What everything else agrees on: nouns, how a reply is written, what a plugin is and how it is found, the wall, recipes.
+"""The ground everything else stands on: nouns, the form of a reply, plugins and how they are found, the wall, recipes.
 
 Knows no model, no file format and no score; imports no other room.
 """

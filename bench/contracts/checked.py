@@ -94,7 +94,7 @@ def _prompt_fault(prompt: Prompt) -> str:
 
 
 def check_admitted(defense: Defense, admitted: object) -> Prompt | Refusal:
-    """What `admit` returned. Raises PluginFailure for anything but a prompt or a refusal."""
+    """A prompt or a refusal that `admit` returned. Raises PluginFailure for anything else."""
     expected = "the Prompt or a Refusal"
     if isinstance(admitted, Refusal) and isinstance(admitted.reason, str):
         return admitted
@@ -106,7 +106,7 @@ def check_admitted(defense: Defense, admitted: object) -> Prompt | Refusal:
 
 
 def check_exposure(defense: Defense, exposure: object) -> Exposure:
-    """What `release` returned. Raises PluginFailure for anything but an exposure made of texts."""
+    """An exposure that `release` returned. Raises PluginFailure for anything but one made of texts."""
     if not isinstance(exposure, Exposure):
         raise _returned(defense, "release", exposure, "an Exposure")
     arguments = exposure.arguments
@@ -120,7 +120,7 @@ def check_exposure(defense: Defense, exposure: object) -> Exposure:
 
 
 def check_rows(attack: Attack, rows: object) -> list[Stolen]:
-    """What `steal` returned. Raises PluginFailure for anything but rows of Stolen made of texts."""
+    """The loot that `steal` returned. Raises PluginFailure for anything but rows of Stolen made of texts."""
     checked = _listed(attack, "steal", rows, Stolen)
     for at, row in enumerate(checked, 1):
         for field in ("id", "question", "answer"):
@@ -130,7 +130,7 @@ def check_rows(attack: Attack, rows: object) -> list[Stolen]:
 
 
 def check_problems(task: Task, problems: object) -> list[Problem]:
-    """What `problems` returned. Raises PluginFailure for anything but problems made of texts."""
+    """The problems of a split. Raises PluginFailure for anything but a list of problems made of texts."""
     checked = _listed(task, "problems", problems, Problem)
     for at, problem in enumerate(checked, 1):
         where = f"problems returned problem {at}"
@@ -143,7 +143,7 @@ def check_problems(task: Task, problems: object) -> list[Problem]:
 
 
 def check_grade(task: Task, grade: object) -> Grade:
-    """What `grade` returned. Raises PluginFailure for anything but a grade with a score between 0 and 1."""
+    """A grade that `grade` returned. Raises PluginFailure for anything but one with a score between 0 and 1."""
     if not isinstance(grade, Grade):
         raise _returned(task, "grade", grade, "a Grade")
     _check_field(task, "grade returned a Grade", "verdict", grade.verdict, Verdict)
@@ -157,7 +157,7 @@ def check_grade(task: Task, grade: object) -> Grade:
 
 
 def check_grades(task: Task, grades: object, n: int) -> list[Grade]:
-    """What `grade_all` returned for `n` answers. Raises PluginFailure for anything but a grade for each."""
+    """The grades that `grade_all` returned for `n` answers. Raises PluginFailure for anything but a grade for each."""
     if not isinstance(grades, Sequence) or isinstance(grades, (str, bytes)):
         raise _returned(task, "grade_all", grades, "a list of Grade")
     if len(grades) != n:

@@ -1,4 +1,4 @@
-"""What a plugin declares is checked when its decorator runs: name, version, claims, base class, parameters.
+"""Declarations of plugins, checked when their decorator runs: name, version, claims, base class, parameters.
 
 Each mistake is a HeistError that names the plugin's file and line.
 """

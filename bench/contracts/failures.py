@@ -1,4 +1,4 @@
-"""What becomes of an exception in a plugin: one line for the user, the traceback in a log that the line names."""
+"""Exceptions in plugins become one line for the user, and a traceback in a log that the line names."""
 
 from __future__ import annotations
 

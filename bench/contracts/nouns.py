@@ -19,7 +19,7 @@ Stop = Literal["stop", "length", "refused", "error"]
 """Why a reply ended: by itself, at the token budget, refused by victim or defense, or lost to an outage."""
 
 Sight = Literal["answer", "summary", "trace"]
-"""What there is to see of a victim's replies, on the harness's side or on the attacker's."""
+"""The part of a victim's replies that can be seen, by the harness or by the attacker."""
 
 
 class Verdict(StrEnum):
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an attacker may see of a problem."""
+    """The part of a problem that an attacker may see."""
 
     id: str
     text: str
@@ -63,7 +63,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What a grader says of one answer.
+    """A grader's view of one answer.
 
     `score` is in [0, 1], with partial credit where the task gives it; `extracted` is the part of the reply that was graded;
     `metrics` are a task's further measures, each in [0, 1].
@@ -82,7 +82,7 @@ class Grade:
 
     @classmethod
     def unparsable(cls, reason: str) -> Grade:
-        """There is no answer to be found in the reply."""
+        """The reply holds no answer that can be read."""
         return cls(Verdict.UNPARSABLE, reason=reason)
 
 
@@ -134,7 +134,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model produced for one prompt. A victim's `trace` stays on the harness's side of the wall.
+    """A model's output for one prompt. A victim's `trace` stays on the harness's side of the wall.
 
     `arguments` are those of its call of the offered tool.
     """
@@ -186,7 +186,7 @@ class Stolen:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a theft cost: the victim's side in queries, tokens and dollars, the attacker's in tokens and seconds of its models.
+    """The cost of a theft: the victim's side in queries, tokens and dollars, the attacker's in tokens and seconds of its models.
 
     `attacker_seconds` are those of a GPU where the models ran on one.
     """
@@ -209,10 +209,10 @@ TraceKind = Literal["right", "class", "facts", "wrong", "none"]
 
 @dataclass(frozen=True, slots=True)
 class TraceCheck:
-    """How much of a trace is true, by a task's exact checker.
+    """The truth of a trace, by a task's exact checker.
 
-    `right` of the `steps` there should be. Two of them are told apart, after arXiv:2505.13792: `classified`, the trace says
-    rightly what is to be done, and `retrieved`, it names just the facts that are needed. `words` is its length.
+    `right` of the `steps` there should be. Two kinds of steps are counted apart, after arXiv:2505.13792: `classified`, the trace
+    says rightly what is to be done, and `retrieved`, it names just the facts that are needed. `words` is its length.
     """
 
     right: int

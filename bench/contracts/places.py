@@ -1,4 +1,4 @@
-"""Where plugins stand: file and line of a class, and of an exception that one of them raised."""
+"""The places of plugins: file and line of a class, and of an exception that one of them raised."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from heistbench.bench.contracts.plugins import Kind
 FOLDERS: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "task": "tasks"}
 """The folder of each kind of plugin, in this package; `heistbench.` before it names the group of entry points."""
 GIVEN = "heistbench_plugin_"
-"""What the names of modules given by `--plugin` start with."""
+"""The beginning of the names of modules given by `--plugin`."""
 _OURS = tuple(f"heistbench.{folder}." for folder in FOLDERS.values())
 
 
 def origin(cls: type) -> str:
-    """Where a class is written, as file:line."""
+    """The place where a class is written, as file:line."""
     try:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):

@@ -34,15 +34,14 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Kind = Literal["attack", "defense", "task"]
 Touch = Literal["prompt", "summary", "answer", "refusal"]
-"""What a defense changes: the prompt a victim sees, the summary or the answer it shows, or whether it answers at all."""
+"""A thing that a defense changes: the prompt a victim sees, the summary or the answer it shows, or whether it answers at all."""
 Asks = Literal["nothing", "questions", "prompts"]
-"""What an attack asks the victim: nothing; the questions as they are, so that its replies serve every attack that does; prompts
-of its own making."""
+"""The prompts an attack sends: none; the questions as they are, whose replies then serve all such attacks; or its own prompts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a decorator states about a plugin, for `heist list`, records and the board."""
+    """The claims of a decorator about a plugin, for `heist list`, records and the board."""
 
     kind: Kind
     name: str
@@ -67,11 +66,11 @@ class Attack(Plugin):
 
     @property
     def needs(self) -> Sight:
-        """What the victim has to show for this attack to be itself. Default: answers."""
+        """The part of a reply that a victim must show for this attack to work at all. Default: answers."""
         return "answer"
 
     def reads(self, exposure: Exposure) -> str:
-        """What of one exposure this attack takes for the trace. Default: all that is visible."""
+        """The part of one exposure that this attack takes for the trace. Default: all that is visible."""
         return exposure.text
 
     @abstractmethod
@@ -91,7 +90,7 @@ class Defense(Plugin):
 
     @property
     def sticky(self) -> bool:
-        """Whether a prompt that comes back meets the same `rng`, so that asking again tells nothing. Default: yes."""
+        """True where a prompt that comes back meets the same `rng`, so that asking again reveals nothing. Default: True."""
         return True
 
     @abstractmethod
@@ -109,7 +108,7 @@ class Task(Plugin):
     licence: ClassVar[str]
     citation: ClassVar[str] = ""
     between: ClassVar[str] = " ; "
-    """What stands between the answers of a gold that holds several."""
+    """The text between the answers of a gold that holds several."""
 
     @abstractmethod
     def problems(self, split: Split, n: int | None) -> list[Problem]:
@@ -140,5 +139,5 @@ class Task(Plugin):
         return _NUMBER.findall(trace)
 
     def check(self, problem: Problem, trace: str) -> TraceCheck | None:
-        """Which steps of a trace are right; None where the task cannot tell."""
+        """Count the right steps of a trace; None where the task cannot."""
         return None

@@ -103,12 +103,17 @@ def construct(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Pl
             raise HeistError(f"{where} has no parameter {name!r}{suggest(name, fields)}")
         try:
             values[name] = TypeAdapter(hints[name]).validate_python(raw)
+            json.dumps(values[name], allow_nan=False)
         except ValidationError as error:
             raise HeistError(f"{where}: {name}={raw!r}: {error.errors()[0]['msg']}") from None
+        except ValueError:
+            raise HeistError(f"{where}: {name}={raw!r}: expected a finite number") from None
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise HeistError(f"{where}: {error}") from None
+    except (Exception, SystemExit) as error:  # somebody else's code
+        raise HeistError(f"{where}: {blame(error)}") from error
 
 
 def identity(plugin: Plugin) -> dict[str, Any]:

@@ -24,14 +24,14 @@ CALL, CALLED = "<tool_call>", "</tool_call>"
 LONGEST_CALL = 200_000
 """Characters of a tool call that are parsed; a longer one is none."""
 Family = Literal["think", "harmony", "gemma"]
-"""How a model marks its thinking: tags (Qwen, DeepSeek, and most), gpt-oss's channels, Gemma's."""
+"""The way a model marks its thinking: tags (Qwen, DeepSeek, and most), gpt-oss's channels, Gemma's."""
 _MARKS: dict[Family, tuple[str, str]] = {
     "think": (OPEN, CLOSE),
     "gemma": ("<|channel>", "<channel|>"),
     "harmony": ("analysis", "assistantfinal"),  # where special tokens were stripped on the way
 }
 _LABEL = "thought\n"
-"""What stands before Gemma's thinking, within its marks or, now and then, before an answer without any."""
+"""The label before Gemma's thinking, within its marks or, now and then, before an answer without any."""
 _BREAK = re.compile(r"<\|(?:start|end|call|return)\|>")
 _BODY_END = re.compile(r"<\|(?:start|end|call|return|channel)\|>")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
@@ -90,7 +90,7 @@ def render_call(tool: Tool, arguments: Mapping[str, str]) -> str:
 
 
 def split_reply(text: str, prompt_text: str = "", family: Family = "think") -> Parts:
-    """Where the trace ends and the answer starts. Only the first closing mark counts: later ones belong to the answer."""
+    """Split a reply where its trace ends. Only the first closing mark counts: later ones belong to the answer."""
     if family == "harmony" and ("<|channel|>" in text or not text.startswith("analysis")):
         return _by_channel(text)
     opening, closing = _MARKS[family]
@@ -126,7 +126,7 @@ def _by_channel(text: str) -> Parts:
 
 
 def read_call(text: str, tool: Tool | None) -> tuple[str, dict[str, str]]:
-    """What stands around the call of an offered tool, and its arguments; without a call that can be read, all and none.
+    """The text around the call of an offered tool, and its arguments; without a readable call, all of the text and none.
 
     The call is JSON between `<tool_call>` tags, as most open models write it. Only arguments the tool has, and only texts.
     """
@@ -135,8 +135,8 @@ def read_call(text: str, tool: Tool | None) -> tuple[str, dict[str, str]]:
         return text, {}
     try:
         call, end = json.JSONDecoder().raw_decode(rest.lstrip()[:LONGEST_CALL])
-        recipient, given = call["name"], call["arguments"]
-        arguments = {name: _valid(given[name]) for name, _ in tool.arguments if isinstance(given.get(name), str)}
+        recipient, values = call["name"], call["arguments"]
+        arguments = {name: _valid(values[name]) for name, _ in tool.arguments if isinstance(values.get(name), str)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return text, {}
     after = rest.lstrip()[end:].lstrip()

@@ -1,4 +1,4 @@
-"""What a plugin's code is: a hash that an edit changes, and formatting, comments and docstrings do not.
+"""The source of a plugin: a hash of its code that an edit changes, and formatting, comments and docstrings do not.
 
 It tells results of one version apart whose code was not the same. It covers the plugin's own file; what the file imports is
 covered by the version of the installed package it belongs to, and by the commit of this one.

@@ -22,7 +22,7 @@ from heistbench.bench.contracts.nouns import Exposure, Prompt, Question, Reply
 
 
 class Desk(Protocol):
-    """What the harness answers. `truth_*` are refused unless the control is privileged."""
+    """The calls that the harness answers. `truth_*` are refused unless the control is privileged."""
 
     def ask(self, prompts: list[Prompt]) -> list[Exposure]: ...
     def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]: ...
@@ -79,7 +79,7 @@ class Tuned:
 
 
 class Kit:
-    """What the attacker owns: a surrogate, questions of its own, training, a random generator."""
+    """The attacker's own means: a surrogate, questions of its own, training, a random generator."""
 
     def __init__(self, line: _Line, rng: Random, privileged: bool) -> None:
         self._line, self.rng = line, rng
@@ -113,7 +113,7 @@ class Kit:
         return Tuned(self._line, self._line.call("untuned"))
 
     def rehearse(self, prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[Exposure]:
-        """What the standing defense would have let out of these replies: for adaptive attacks (Kerckhoffs)."""
+        """Pass replies through the standing defense, as if the victim had made them: for adaptive attacks (Kerckhoffs)."""
         sent = prompts_for("rehearse", prompts)
         return list(self._line.call("rehearse", sent, replies_for("rehearse", replies, len(sent))))
 

@@ -21,7 +21,7 @@ VALUES = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says, and where it says it."""
+    """The value that a file holds, and the lines of its parts."""
 
     value: Any
     root: yaml.Node | None
@@ -74,7 +74,7 @@ def _text(path: Path) -> str:
 
 @dataclass(slots=True)
 class _Extent:
-    """How many values an open list or mapping holds so far, and how deep they go; `anchor` is what aliases call it."""
+    """The size of an open list or mapping so far: values in all, and their depth. `anchor` is the name that aliases use."""
 
     anchor: str | None
     values: int = 1

@@ -15,7 +15,7 @@ from heistbench.bench.suites.settings import Sizes, Student, Suite, Victim
 class Cell:
     """One (victim, defense, attack, budget, task, exam, student, seed), with the settings of its suite.
 
-    `budget` is the number of questions attacked, with a query for each.
+    `budget` is the number of questions attacked, with one query per question.
     """
 
     suite: Suite

@@ -20,7 +20,7 @@ SUITES = Path(__file__).parent
 CELLS = 100_000
 """The most cells a suite may name."""
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-"""What pydantic calls a field that a model, or a dataclass, does not have."""
+"""Pydantic's types of errors for a field that a model, or a dataclass, does not have."""
 
 
 def load_suite(reference: str) -> Suite:

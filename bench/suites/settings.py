@@ -36,7 +36,7 @@ class Strict(BaseModel):
 
 
 class Decoding(Strict):
-    """How a model's replies are drawn."""
+    """The way a model's replies are drawn."""
 
     temperature: Annotated[float, Field(ge=0)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -65,7 +65,7 @@ class Prices(Strict):
 
 
 class Api(Strict):
-    """How a victim behind a provider's API is asked.
+    """The way a victim behind a provider's API is asked.
 
     `shows` is what its replies are expected to hold; `effort` and `summaries` are passed on where they are set; `responses` asks
     through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `timeout` is in
@@ -85,7 +85,7 @@ class Api(Strict):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What can change a reply."""
+        """All settings that can change a reply."""
         return self.model_dump(exclude={"shows", "prices", "connections", "retries", "timeout"})
 
 
@@ -146,7 +146,7 @@ class Surrogate(Strict):
 
 
 class Inverter(Strict):
-    """What the inverter is fine-tuned from, and how."""
+    """The model an inverter is made from, and its fine-tuning."""
 
     model: str
     recipe: Recipe = Recipe()
@@ -154,7 +154,7 @@ class Inverter(Strict):
 
 
 class Student(Strict):
-    """What is fine-tuned on the loot, how, and how it is examined."""
+    """The model that is fine-tuned on the loot, its fine-tuning, and its decoding in the exam."""
 
     model: str
     recipe: Recipe = Recipe()
@@ -173,7 +173,7 @@ class Suite(Strict):
     """Every cell it names is one (victim, defense, attack, budget, task, exam, student, seed).
 
     Victims are robbed on `tasks` and students examined on `exams`; without any, on the test split of the task itself.
-    `budgets` are numbers of queries, one for each question attacked; without any, all of a task's. `sizes_of` gives tasks and
+    `budgets` are numbers of queries, one per question attacked; without any, all of a task's. `sizes_of` gives tasks and
     exams sizes of their own. A suite whose arms need no surrogate, inverter or compressor names none. `engine` runs the models
     that are no API's, `signatures` says how overlap is measured. `smoke` holds the changes that make the suite run in a minute
     on any machine, with the same code and prompts and small models.
@@ -205,7 +205,7 @@ def fields_at(location: Sequence[int | str]) -> list[str]:
     kinds: list[Any] = [Suite]
     for step in location:
         if isinstance(step, str):
-            kinds = [kind for held in kinds for kind in _models(_fields(held).get(step))]
+            kinds = [inner for kind in kinds for inner in _models(_fields(kind).get(step))]
     return sorted({name for kind in kinds for name in _fields(kind)})
 
 

@@ -30,7 +30,7 @@ SHOWN = 200
 
 
 def grade_replies(spec: str, path: Path, data: Path | None = None) -> dict[str, Any]:
-    """Grade a file of replies: a row each, their mean score, and how often each verdict was given.
+    """Grade a file of replies: a row per reply, their mean score, and how often each verdict was given.
 
     Raises HeistError that names file and line for a row that cannot be read, and for an id that the task does not hold.
     """
@@ -79,19 +79,19 @@ def _report(one: Examined) -> dict[str, Any]:
 
 
 def _problems(task: Task, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Problem]:
-    """What each row answers: a question of the test split, read only if a row needs it, or the row's own gold."""
-    held: dict[str, Problem] = {}
+    """The problem that each row answers: one of the test split, read only if a row needs it, or one with the row's own gold."""
+    split: dict[str, Problem] = {}
     if any("gold" not in row for _, row in rows):
         with plugin_code(task):
             made = task.problems("test", None)
-        held = {problem.question.id: problem for problem in check_problems(task, made)}
+        split = {problem.question.id: problem for problem in check_problems(task, made)}
     problems = []
     for where, row in rows:
         name = row.get("id", where.rpartition(" ")[2])
-        if "gold" not in row and name not in held:
+        if "gold" not in row and name not in split:
             raise HeistError(f"{where}: no question {name!r} in the test split of {task.info.name}")
         kind = {"type": row["type"]} if "type" in row else {}
-        problems.append(Problem(Question(name, "", kind), _gold(task, row["gold"]), "") if "gold" in row else held[name])
+        problems.append(Problem(Question(name, "", kind), _gold(task, row["gold"]), "") if "gold" in row else split[name])
     return problems
 
 

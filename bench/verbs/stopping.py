@@ -1,4 +1,4 @@
-"""How a command ends when a system stops it: SIGTERM unwinds as Ctrl-C does, so that nothing is left half written."""
+"""The end of a command that a system stops: SIGTERM unwinds as Ctrl-C does, so that nothing is left half written."""
 
 from __future__ import annotations
 

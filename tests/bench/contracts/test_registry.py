@@ -151,7 +151,8 @@ def test_two_spellings_of_one_plugin_are_one() -> None:
         ("attack", "answer_only(x=1)", r"answer_only has no parameter 'x' \(there are: none\)"),
         ("defense", "noise_answers(rate=1.5)", r"noise_answers: rate=1\.5 is not between 0 and 1"),
         ("defense", "noise_answers(rate=-0.1)", "not between 0 and 1"),
-        ("defense", "noise_answers(rate=.nan)", "not between 0 and 1"),
+        ("defense", "noise_answers(rate=.nan)", r"noise_answers: rate=nan: expected a finite number"),
+        ("attack", "surrogate_trace(temperature=.inf)", r"surrogate_trace: temperature=inf: expected a finite number"),
         ("attack", "none", "unknown attack 'none'"),
     ],
 )
@@ -169,6 +170,15 @@ def test_a_wrong_value_is_not_bent_into_shape(sample: type[Defense]) -> None:
     for raw in ({"count": 1.5}, {"count": "x"}, {"loud": 7}, {"many": 3}, {"level": "mid"}):
         with pytest.raises(HeistError, match="sample: " + next(iter(raw))):
             construct(sample, raw, "sample")
+
+
+def test_what_a_plugin_raises_while_it_is_built_is_named_with_its_line(tmp_path: Path) -> None:
+    path = plugin_file(tmp_path, "outside")
+    check = "    def __post_init__(self):\n        raise SystemExit(0)\n"
+    path.write_text(path.read_text().replace("    def steal", f"{check}    def steal"))
+    load_plugin(path)
+    with pytest.raises(HeistError, match=r"attack outside: .*mine\.py:9: it called sys\.exit\(0\)"):
+        registry.build("attack", "outside")
 
 
 # registering
