@@ -127,7 +127,7 @@ class Pocket(Task):
         return [result for *_, result in _STEP.findall(trace)]
 
     def check(self, problem: Problem, trace: str) -> TraceCheck:
-        """The check of a trace: `classified` if operators and operands are the question's, `retrieved` if results are true."""
+        """A trace's check: `classified` if operators and operands are the question's, `retrieved` if the results are true."""
         words = trace.split()
         expected, steps = problem.trace.split(" ; "), " ".join(words).split(" ; ")
         right = sum(a == b for a, b in zip(expected, steps, strict=False))

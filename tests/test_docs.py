@@ -1,4 +1,4 @@
-"""The documents are true: the example in CONTRIBUTING runs, the README's verbs exist, its links lead somewhere."""
+"""The documents are true: the example in CONTRIBUTING runs; the verbs, links, rooms and files that they name exist."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from heistbench.bench.cli import app
 from heistbench.bench.contracts.registry import load_plugin, registry
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("bench", "attacks", "defenses", "tasks", "leaderboard")
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "attacks/PROTOCOLS.md")]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = {
     ".".join(("heistbench", *path.relative_to(ROOT).with_suffix("").parts)): path.read_text(encoding="utf-8")
-    for folder in ("bench", "attacks", "defenses", "tasks", "leaderboard")
+    for folder in FOLDERS
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 
@@ -61,6 +63,23 @@ def test_the_verbs_of_the_readme_exist(verb: str) -> None:
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)]+)\)", README))
 def test_the_links_of_the_readme_lead_to_files(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in (ROOT / "bench").glob("*/__init__.py")))
+def test_the_readme_says_what_every_room_is_for(room: str) -> None:
+    assert re.search(rf"^  {room}/ +\w.{{20}}", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_documents_name_files_that_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(rf"`((?:{'|'.join(FOLDERS)}|tests)/[\w./-]+\.[a-z0-9]+)`", text))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *ROOT.glob("bench/suites/*.yaml"), *ROOT.glob("tasks/lm_eval/*.yaml")], ids=str)
+def test_no_document_or_suite_names_a_private_module(document: Path) -> None:
+    assert not re.findall(r"\b(?:bench|leaderboard)[./](?:\w+[./])*_(?!_)\w+", document.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("kind", ["attack", "defense", "task"])

@@ -119,7 +119,7 @@ class _Worker:
         )
 
     def started(self) -> Any:
-        """What the process says of its start: "ready", what is wrong, or a failure."""
+        """The state of a new process: "ready", an error message, or a failure."""
         return self._read(START)
 
     def ask(self, item: Any, seconds: float) -> Any:
