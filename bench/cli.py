@@ -135,9 +135,9 @@ def compare(
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
     """
     from heistbench.bench.verbs.run import PUBLISHED
-    from heistbench.leaderboard.compare.verb import Request, compare_sources
+    from heistbench.leaderboard.compare.verb import CompareRequest, compare_sources
 
-    if compare_sources(Request(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
+    if compare_sources(CompareRequest(base, new, results or PUBLISHED, attack, defense, threshold, json, junit)):
         sys.exit(1)
 
 

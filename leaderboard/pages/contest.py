@@ -11,13 +11,13 @@ from typing import NamedTuple
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record, read_record, slug
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.measured import all_cells
-from heistbench.leaderboard.board.panel import Panel, victim_label
+from heistbench.leaderboard.board.panel import CellKey, Panel, victim_label
 from heistbench.leaderboard.compare.releases import History, history_of, natural
 
 
-class Name(NamedTuple):
+class ContestName(NamedTuple):
     """What tells contests apart."""
 
     task: str
@@ -26,7 +26,7 @@ class Name(NamedTuple):
     student: str
 
     @classmethod
-    def of(cls, record: Record) -> Name:
+    def of(cls, record: Record) -> ContestName:
         """The contest that a record belongs to."""
         arm = record.arm
         return cls(arm.task.spec, arm.exam.spec, arm.victim, arm.student)
@@ -36,20 +36,6 @@ class Name(NamedTuple):
         """The folder of the contest's page."""
         task = self.task if self.exam == self.task else f"{self.task}, examined on {self.exam}"
         return ",".join(map(slug, (task, self.victim, self.student)))
-
-
-class Arm(NamedTuple):
-    """A cell of a contest: its panel's victim with release, its budget, and its place there."""
-
-    victim: str
-    budget: int
-    attack: str
-    defense: str
-
-    @classmethod
-    def of(cls, panel: Panel, cell: Cell) -> Arm:
-        """Where a panel's cell stands."""
-        return cls(panel.victim, panel.budget, cell.attack, cell.defense)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +53,11 @@ class Contest:
     `pages` says where each cell's page lies in the site: the sentence of its results' paths, without the seed.
     """
 
-    name: Name
+    name: ContestName
     releases: tuple[Release, ...]
     history: History | None
-    arms: Mapping[Arm, Sequence[Record]]
-    pages: Mapping[Arm, str]
+    arms: Mapping[CellKey, Sequence[Record]]
+    pages: Mapping[CellKey, str]
 
     @property
     def board(self) -> Board:
@@ -82,13 +68,13 @@ class Contest:
             tuple(sweep for board in boards for sweep in board.sweeps),
         )
 
-    def records(self, panel: Panel, cell: Cell) -> Sequence[Record]:
+    def records(self, panel: Panel, cell: PooledCell) -> Sequence[Record]:
         """The records of a panel's cell."""
-        return self.arms[Arm.of(panel, cell)]
+        return self.arms[CellKey.of(panel, cell)]
 
-    def page(self, panel: Panel, cell: Cell) -> str:
+    def page(self, panel: Panel, cell: PooledCell) -> str:
         """The page of a panel's cell."""
-        return self.pages[Arm.of(panel, cell)]
+        return self.pages[CellKey.of(panel, cell)]
 
 
 def contest_of(records: Sequence[Record]) -> Contest:
@@ -97,12 +83,12 @@ def contest_of(records: Sequence[Record]) -> Contest:
     Raises HeistError when they belong to several, when records of one panel were not made in the same way, and when two cells
     would share a page.
     """
-    if len(names := sorted({Name.of(record) for record in records})) > 1:
+    if len(names := sorted({ContestName.of(record) for record in records})) > 1:
         raise HeistError(f"two contests share a name in paths: {names[0]} and {names[1]}")
     releases, arms = defaultdict(list), defaultdict(list)
     for record in sorted(records, key=lambda record: record.arm.seed):
         releases[record.arm.release].append(record)
-        arms[Arm(victim_label(record), record.arm.budget, record.arm.attack.spec, record.arm.defense)].append(record)
+        arms[CellKey(victim_label(record), record.arm.budget, record.arm.attack.spec, record.arm.defense)].append(record)
     newest_first = sorted(releases, key=natural, reverse=True)
     boards = tuple(Release(release, build(releases[release])) for release in newest_first)
     pages = {arm: f"cells/{found[0].path().parent.as_posix()}.html" for arm, found in arms.items()}
@@ -114,7 +100,7 @@ def contest_of(records: Sequence[Record]) -> Contest:
     return contest
 
 
-def cells(contest: Contest) -> Iterator[tuple[Panel, Cell]]:
+def cells(contest: Contest) -> Iterator[tuple[Panel, PooledCell]]:
     """Every cell with its panel."""
     return ((panel, cell) for panel in contest.board.panels for cell in all_cells(panel))
 
@@ -129,9 +115,9 @@ def result_files(results: Path) -> list[list[Path]]:
         releases[path.parts[:-5], path.parent.name].append(path)
     if not releases:
         raise HeistError(f"no result files (seed-*.json) under {results}")
-    contests: dict[Name, list[Path]] = defaultdict(list)
+    contests: dict[ContestName, list[Path]] = defaultdict(list)
     for paths in releases.values():
-        contests[Name.of(read(paths[0]))] += paths
+        contests[ContestName.of(read(paths[0]))] += paths
     return [contests[name] for name in sorted(contests)]
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from heistbench.bench.storage.invariants import faults_of
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.submit.findings import Fault, Problem
+from heistbench.leaderboard.submit.findings import Fault, LocatedFault
 
 LARGEST = 4 * 2**20
 """Bytes of a result file: some 40,000 questions; the published ones have a hundredth."""
@@ -41,27 +41,27 @@ class Refused(Exception):
         self.faults = faults
 
 
-def result_files(folder: Path) -> tuple[list[Path], list[Problem]]:
+def result_files(folder: Path) -> tuple[list[Path], list[LocatedFault]]:
     """The result files under a folder, relative to it and sorted, and a problem for all else that lies there.
 
     Nothing is opened. What is found after `MOST_FILES` or `MOST_BYTES` is not looked at.
     """
-    files, problems, size, names = list[Path](), list[Problem](), 0, dict[str, Path]()
+    files, problems, size, names = list[Path](), list[LocatedFault](), 0, dict[str, Path]()
     for entry in _walk(folder):
         path = Path(entry.path).relative_to(folder)
         reason = _misplaced(entry, path)
         if (twin := names.setdefault(str(path).casefold(), path)) != path:
             reason = reason or f"has the name of {twin} but for upper and lower case: not every file system tells them apart"
         if reason:
-            problems.append(Problem(path.as_posix(), "", reason))
+            problems.append(LocatedFault(path.as_posix(), "", reason))
         elif entry.is_file(follow_symlinks=False):
             files.append(path)
             size += entry.stat(follow_symlinks=False).st_size
         if len(files) + len(problems) > MOST_FILES or size > MOST_BYTES:
             limit = f"{MOST_FILES:,} files or {MOST_BYTES:,} bytes"
-            return sorted(files), [*problems, Problem("", "", f"more than {limit}: send it in parts")]
+            return sorted(files), [*problems, LocatedFault("", "", f"more than {limit}: send it in parts")]
     if not files and not problems:
-        problems.append(Problem("", "", "no result files (seed-*.json)"))
+        problems.append(LocatedFault("", "", "no result files (seed-*.json)"))
     return sorted(files), sorted(problems, key=lambda problem: problem.path)
 
 

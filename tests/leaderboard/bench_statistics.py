@@ -1,9 +1,9 @@
 """Simulation: how often a comparison finds what is not there, and how often its intervals hold what is.
 
 `python tests/leaderboard/bench_statistics.py [REPETITIONS]` simulates pairs of arms whose training seeds differ by `spread`, on
-questions from hard to easy, and prints for each design the share of null pairs called different and the share of intervals that hold a
-true difference of 0.1; beside it, what a bootstrap over questions and seeds would give (Owen 2007, seeds stretched as by Rao
-and Wu 1988). Then a whole matrix of null pairs under Holm: how often any of them is called different.
+questions from hard to easy, and prints for each design the share of null pairs called different and the share of intervals that
+hold a true difference of 0.1; beside it, what a bootstrap over questions and seeds would give (Owen 2007, seeds stretched as by
+Rao and Wu 1988). Then a whole matrix of null pairs under Holm: how often any of them is called different.
 """
 
 from __future__ import annotations

@@ -194,6 +194,11 @@ def test_every_link_leads_to_something_that_is_there(built: Path) -> None:
     assert files | cells <= seen
 
 
+def test_no_page_links_a_file_that_is_not_published(built: Path) -> None:
+    links = {link for page in (built / "site").rglob("*.html") for link in Reader(page.read_text(encoding="utf-8")).all("href")}
+    assert not [link for link in links if any(link.endswith(name) for name in NOT_COMMITTED)]
+
+
 def test_nothing_is_loaded_from_elsewhere(built: Path) -> None:
     assert "url(" not in (built / "site" / "assets" / "heist.css").read_text()
     for page in (built / "site").rglob("*.html"):
