@@ -144,9 +144,9 @@ def compare(
     heist compare HEAD~1 out/pocket-full --threshold 0.05 --junit compare.xml
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
     """
-    from heistbench.leaderboard.compare.verb import Request, compare_sources
+    from heistbench.leaderboard.compare.verb import CompareRequest, compare_sources
 
-    if compare_sources(Request(base, new, results, attack, defense, threshold, json, junit)):
+    if compare_sources(CompareRequest(base, new, results, attack, defense, threshold, json, junit)):
         sys.exit(1)
 
 

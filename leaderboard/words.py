@@ -8,18 +8,17 @@ from math import ceil
 from typing import Protocol
 
 from heistbench.leaderboard.board import measured
-from heistbench.leaderboard.board.cells import RANKED_SEEDS, Cell, Gain, Outcome
+from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, Outcome, PooledCell
 from heistbench.leaderboard.board.panel import Column, Panel, Setting
 from heistbench.leaderboard.board.statistics import Interval, wilson
-from heistbench.leaderboard.board.sweep import Sweep
 
 DASH = "–"  # noqa: RUF001  what stands where nothing was run
 MINUS = "−"  # noqa: RUF001  as wide as a plus
-MARKS: dict[Outcome, str] = {"steals": "▲", "tie": "=", "worse": "▼", "does not discriminate": "∅", "unranked": "·"}
+MARKS: dict[Outcome, str] = {"steals": "▲", "tie": "=", "below control": "▼", "does not discriminate": "∅", "unranked": "·"}
 MEANINGS: dict[Outcome, str] = {
     "steals": "gain above zero: its interval, and p < .05 after Holm's correction over the panel",
     "tie": "no difference shown",
-    "worse": "gain below zero, by the same two rules",
+    "below control": "gain below zero, by the same two rules: the student has less than the control that stole nothing",
     "does not discriminate": "the same attack gains nothing undefended either: no credit to the defense",
     "unranked": f"fewer than {RANKED_SEEDS} seeds, here or in the control: no verdict",
 }
@@ -31,6 +30,8 @@ BILL = {
     "attacker_tokens_trained": "attacker's tokens trained on",
 }
 """The items of a bill."""
+BOUNDS = ("stolen", "floor: other question", "floor: surrogate", "ceiling: victim again")
+"""The parts of an overlap."""
 BASELINE = "best control without the victim"
 LOST = (
     "lost: queries that an outage swallowed, summed over seeds; they count neither for nor against anyone: no share of loot, "
@@ -39,10 +40,6 @@ LOST = (
 READ_EXPOSURE = (
     "struct: share of replies that are thinking and then an answer; ROUGE-L over all questions and over struct alone: R02, what "
     "leaked; R01, what the attack left of the trace; R12, what the victim copied out"
-)
-READ_SWEEP = (
-    f"student accuracy and its 95% interval, by the number of queries; *: fewer than {RANKED_SEEDS} seeds",
-    "a budget is compared with its own control only: gains and verdicts are in its panel",
 )
 UNRANKED = f"unranked: fewer than {RANKED_SEEDS} seeds"
 POCKET = (
@@ -110,19 +107,19 @@ def honest(column: Column) -> str:
     return f"{share(kept)} {span(wilson(kept * n, n))}"
 
 
-def gain(found: Gain) -> str:
+def gain(gained: Gain) -> str:
     """A gain, its interval and its p-values."""
-    tests = f"p {p_text(found.p)}, {p_text(found.p_holm)} after Holm"
-    return f"{signed(found.mean)} {signed_span(found.interval)} over {found.over}, {tests}: {found.verdict}"
+    tests = f"p {p_text(gained.p)}, {p_text(gained.p_holm)} after Holm"
+    return f"{signed(gained.mean)} {signed_span(gained.interval)} over {gained.over}, {tests}: {gained.verdict}"
 
 
-def tip(cell: Cell) -> str:
+def tip(cell: PooledCell) -> str:
     """A cell in a few lines."""
     seeds = f"{len(cell.seeds)} {'seed' if len(cell.seeds) == 1 else 'seeds'}"
     accuracy = f"accuracy {share(cell.accuracy)} {span(cell.interval)}, {cell.n} questions, {seeds}"
     loot = f"{count(cell.loot['rows'])} rows, {count(cell.loot['traces'])} with a trace, {queries(round(cell.bill['queries']))}"
-    found = [f"{cell.attack} on {cell.defense}", accuracy, *([f"gain {gain(cell.gain)}"] if cell.gain else []), f"loot {loot}"]
-    return "\n".join(map(clean, found))
+    lines = [f"{cell.attack} on {cell.defense}", accuracy, *([f"gain {gain(cell.gain)}"] if cell.gain else []), f"loot {loot}"]
+    return "\n".join(map(clean, lines))
 
 
 def count(value: float) -> str:
@@ -169,18 +166,13 @@ def queries(n: int) -> str:
     return f"{n:,} {'query' if n == 1 else 'queries'}"
 
 
-def budgets(sweep: Sweep) -> list[str]:
-    """The columns of a sweep."""
-    return [queries(budget) for budget in sweep.budgets]
-
-
 def protocol(panel: Panel) -> list[str]:
     """The lines under a panel: questions, seeds, what gains are over, what is unranked or lost, overlap's first signature."""
     cells = measured.all_cells(panel)
     seeds = sorted({len(cell.seeds) for cell in cells})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     unit = "seed" if seeds == [1] else "seeds"
-    lines = [f"{panel.n} questions, {many} {unit} a cell; intervals are 95%"]
+    lines = [f"{panel.n} questions, {many} {unit} per cell; intervals are 95%"]
     over = f"gain: over {panel.baseline}, the best control that never queried the victim"
     lines.append(over if panel.baseline else "no gain: no control that never queried the victim was run")
     unranked = sum(not cell.ranked for cell in cells)

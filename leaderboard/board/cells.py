@@ -15,7 +15,7 @@ from heistbench.leaderboard.board.traces import Traces, traces
 if TYPE_CHECKING:
     from heistbench.leaderboard.board.statistics import Matrix
 
-Outcome = Literal["steals", "tie", "worse", "does not discriminate", "unranked"]
+Outcome = Literal["steals", "tie", "below control", "does not discriminate", "unranked"]
 RANKED_SEEDS = 3
 """Fewer seeds than this are shown and not ranked."""
 
@@ -41,6 +41,11 @@ class Overlap:
     floor_surrogate: dict[str, float]
     ceiling_victim_again: dict[str, float]
 
+    @property
+    def parts(self) -> tuple[dict[str, float], ...]:
+        """The scores of stolen traces, then of floors and ceiling."""
+        return self.stolen, self.floor_other_question, self.floor_surrogate, self.ceiling_victim_again
+
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
@@ -57,7 +62,7 @@ class Exposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PooledCell:
     """One attack or control behind one defense, pooled over seeds.
 
     `loot`, `overlap` (by name of signature), `exposed`, `bill`, `score` and `metrics` are means over seeds; `lost`, the queries
@@ -95,10 +100,10 @@ def matrix(records: Sequence[Record]) -> Matrix:
     return np.array([[verdict is right for _, verdict in sorted(r.exam.verdicts.items())] for r in records], dtype=np.float64)
 
 
-def pool(records: Sequence[Record]) -> Cell:
+def pool(records: Sequence[Record]) -> PooledCell:
     """The cell of records that differ in their seed only, given in the order of seeds."""
     arm, results = records[0].arm, matrix(records)
-    return Cell(
+    return PooledCell(
         attack=arm.attack.spec,
         version=arm.attack.version,
         threat=arm.threat,
@@ -143,12 +148,12 @@ def _overlap(scores: Sequence[OverlapScores]) -> Overlap:
     )
 
 
-def _exposed(found: Sequence[ExposureScores]) -> Exposed | None:
-    if not found:
+def _exposed(exposures: Sequence[ExposureScores]) -> Exposed | None:
+    if not exposures:
         return None
     return Exposed(
-        signature=found[0].signature,
-        struct=fsum(e.struct for e in found) / len(found),
-        all=means(e.all for e in found if e.all),
-        struct_only=means(e.struct_only for e in found if e.struct_only),
+        signature=exposures[0].signature,
+        struct=fsum(e.struct for e in exposures) / len(exposures),
+        all=means(e.all for e in exposures if e.all),
+        struct_only=means(e.struct_only for e in exposures if e.struct_only),
     )

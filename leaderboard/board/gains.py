@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.cells import RANKED_SEEDS, Cell, Gain, Outcome, matrix, pool
+from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, Outcome, PooledCell, matrix, pool
 from heistbench.leaderboard.board.statistics import Difference, holm, paired_difference
 
 NONE = "none"
@@ -15,10 +15,10 @@ ALPHA = 0.05
 
 Place = tuple[str, str]
 """A cell's place in its panel: attack spec, defense spec."""
-Arms = Mapping[Place, Sequence[Record]]
+RecordsByPlace = Mapping[Place, Sequence[Record]]
 
 
-def idle(controls: Arms) -> Arms:
+def idle(controls: RecordsByPlace) -> RecordsByPlace:
     """The controls that never query the victim: they declare no threat, and a record of theirs has no query on its bill.
 
     A bill alone would not do: with a budget of no queries nobody has one.
@@ -26,20 +26,20 @@ def idle(controls: Arms) -> Arms:
     return {place: arm for place, arm in controls.items() if all(record.arm.threat == NONE for record in arm)}
 
 
-def with_gains(attacks: Arms, controls: Arms) -> tuple[dict[Place, Cell], str | None]:
+def with_gains(attacks: RecordsByPlace, controls: RecordsByPlace) -> tuple[dict[Place, PooledCell], str | None]:
     """Attack cells with their gain over the best of these controls, and that control's name."""
     cells = {place: pool(arm) for place, arm in attacks.items()}
     if not controls:
         return cells, None
     base = min(sorted(controls), key=lambda place: -matrix(controls[place]).mean())
     name, results = named(*base), matrix(controls[base])
-    found = {place: paired_difference(matrix(arm), results) for place, arm in attacks.items()}
-    adjusted = dict(zip(found, holm([d.p for d in found.values()]), strict=True))
+    differences = {place: paired_difference(matrix(arm), results) for place, arm in attacks.items()}
+    adjusted = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
     judged = len(controls[base]) >= RANKED_SEEDS
     outcomes: dict[Place, Outcome] = {
-        place: _outcome(d, adjusted[place]) if judged and cells[place].ranked else "unranked" for place, d in found.items()
+        place: _outcome(d, adjusted[place]) if judged and cells[place].ranked else "unranked" for place, d in differences.items()
     }
-    for place, d in found.items():
+    for place, d in differences.items():
         verdict = _credited(place, outcomes)
         gain = Gain(name, mean=d.mean, interval=d.interval, p=d.p, p_holm=adjusted[place], verdict=verdict)
         cells[place] = replace(cells[place], gain=gain)
@@ -55,7 +55,7 @@ def _outcome(difference: Difference, p: float) -> Outcome:
     if p < ALPHA and difference.interval.low > 0:
         return "steals"
     if p < ALPHA and difference.interval.high < 0:
-        return "worse"
+        return "below control"
     return "tie"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from heistbench.bench.scoring import overlap as _overlap
-from heistbench.leaderboard.board.cells import Cell, Exposed, means
+from heistbench.leaderboard.board.cells import Exposed, PooledCell, means
 from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.board.traces import Traces
 
-Scores = Mapping[str, float]
+MetricValues = Mapping[str, float]
 """Values by the names of their metrics."""
 HOUSE = "words"
 """The signature of the house: where a suite has it, it stands first."""
@@ -18,22 +18,22 @@ DRIFT = ("r02", "r01", "r12")
 """The overlaps of exposure: the benign hidden trace (0), the hidden trace under attack (1), the visible text (2)."""
 
 
-def all_cells(panel: Panel) -> list[Cell]:
+def all_cells(panel: Panel) -> list[PooledCell]:
     """Every cell of attacks, then of controls, in the order of the panel."""
     return list(present((*panel.attacks, *panel.controls)))
 
 
-def looted(panel: Panel) -> list[Cell]:
+def looted(panel: Panel) -> list[PooledCell]:
     """The cells with anything to train a student on."""
     return [cell for cell in all_cells(panel) if cell.loot["rows"]]
 
 
-def traced(panel: Panel) -> list[tuple[Cell, Traces]]:
+def traced(panel: Panel) -> list[tuple[PooledCell, Traces]]:
     """The cells whose students wrote traces that could be checked."""
     return [(cell, cell.traces) for cell in all_cells(panel) if cell.traces]
 
 
-def prompted(panel: Panel) -> list[tuple[Cell, Exposed]]:
+def prompted(panel: Panel) -> list[tuple[PooledCell, Exposed]]:
     """The cells of attacks by prompting whose exposure was measured."""
     return [(cell, cell.exposed) for cell in all_cells(panel) if cell.exposed]
 
@@ -53,7 +53,7 @@ def signatures(panel: Panel) -> list[str]:
     return sorted(panel.signatures, key=lambda name: (name != HOUSE, name))
 
 
-def overlapped(panel: Panel, signature: str) -> list[Cell]:
+def overlapped(panel: Panel, signature: str) -> list[PooledCell]:
     """The cells with an overlap by this signature."""
     return [cell for cell in all_cells(panel) if signature in cell.overlap]
 
@@ -68,7 +68,7 @@ def headline(panel: Panel, signature: str) -> str:
     return _overlap.headline(metrics(panel, signature))
 
 
-def bounds(panel: Panel, signature: str) -> list[tuple[str, Scores]]:
+def bounds(panel: Panel, signature: str) -> list[tuple[str, MetricValues]]:
     """Floors and ceiling of a signature's metrics: the same for all cells, but for the luck of computing them again."""
     found = [cell.overlap[signature] for cell in overlapped(panel, signature)]
     return [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.cells import Cell, means, pool
+from heistbench.leaderboard.board.cells import PooledCell, means, pool
 from heistbench.leaderboard.board.comparable import check
 from heistbench.leaderboard.board.gains import NONE, Place, idle, with_gains
 from heistbench.leaderboard.board.statistics import Interval
@@ -19,7 +20,7 @@ class Row:
     """One attack or control, a cell for each of the panel's defenses; None where the pair was not run."""
 
     attack: str
-    cells: tuple[Cell | None, ...]
+    cells: tuple[PooledCell | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,26 @@ class Panel(Setting):
     controls: tuple[Row, ...]
 
 
+class CellKey(NamedTuple):
+    """What tells the cells of one contest apart: victim with release, budget, and place in the panel."""
+
+    victim: str
+    budget: int
+    attack: str
+    defense: str
+
+    @classmethod
+    def of(cls, panel: Panel, cell: PooledCell) -> CellKey:
+        """The key of a panel's cell."""
+        return cls(panel.victim, panel.budget, cell.attack, cell.defense)
+
+
 def victim_label(record: Record) -> str:
     """`victim-release`."""
     return "-".join(filter(None, (record.arm.victim, record.arm.release)))
 
 
-def present(rows: Sequence[Row]) -> Iterator[Cell]:
+def present(rows: Sequence[Row]) -> Iterator[PooledCell]:
     """The cells of some rows, in their order."""
     return (cell for row in rows for cell in row.cells if cell)
 
@@ -119,7 +134,7 @@ def _arms(records: Sequence[Record]) -> dict[Place, list[Record]]:
     return {place: [by_seed[seed] for seed in sorted(by_seed)] for place, by_seed in arms.items()}
 
 
-def _columns(records: Sequence[Record], cells: Mapping[Place, Cell]) -> tuple[Column, ...]:
+def _columns(records: Sequence[Record], cells: Mapping[Place, PooledCell]) -> tuple[Column, ...]:
     """Undefended first, then ranked defenses by robust score, then the others by name."""
     by_defense: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -143,16 +158,16 @@ def _columns(records: Sequence[Record], cells: Mapping[Place, Cell]) -> tuple[Co
     return tuple(sorted(columns, key=lambda c: (c.defense != NONE, *_rank(worst[c.defense], 1), c.defense)))
 
 
-def _worst(cells: Sequence[Cell]) -> Cell | None:
+def _worst(cells: Sequence[PooledCell]) -> PooledCell | None:
     return min(cells, key=lambda cell: (-cell.accuracy, cell.attack), default=None)
 
 
-def _rank(cell: Cell | None, sign: int) -> tuple[bool, float]:
+def _rank(cell: PooledCell | None, sign: int) -> tuple[bool, float]:
     """Sorts ranked cells by accuracy (`sign` 1: low first, -1: high first) and before all unranked ones."""
     return (False, sign * cell.accuracy) if cell and cell.ranked else (True, 0.0)
 
 
-def _rows(cells: Mapping[Place, Cell], defenses: Sequence[str]) -> tuple[Row, ...]:
+def _rows(cells: Mapping[Place, PooledCell], defenses: Sequence[str]) -> tuple[Row, ...]:
     """Ranked attacks by undefended accuracy, then the others by name."""
     attacks = sorted({attack for attack, _ in cells}, key=lambda a: (*_rank(cells.get((a, NONE)), -1), a))
     return tuple(Row(attack, tuple(cells.get((attack, defense)) for defense in defenses)) for attack in attacks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.gains import NONE, Place, named
 from heistbench.leaderboard.board.panel import Panel, Setting, present
 from heistbench.leaderboard.board.statistics import Interval
@@ -33,7 +33,7 @@ Points = tuple[Point | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SweepLine:
     """One attack on one defense, from budget to budget."""
 
     attack: str
@@ -49,7 +49,7 @@ class Sweep(Setting):
     """
 
     budgets: tuple[int, ...]
-    attacks: tuple[Line, ...]
+    attacks: tuple[SweepLine, ...]
     baseline: Points
     ceiling: Points
 
@@ -66,13 +66,13 @@ def sweep_of(panels: Sequence[Panel]) -> Sweep:
         victim=first.victim,
         student=first.student,
         budgets=tuple(panel.budget for panel in panels),
-        attacks=tuple(Line(*place, tuple(_point(panel, place) for panel in panels)) for place in places),
+        attacks=tuple(SweepLine(*place, tuple(_point(panel, place) for panel in panels)) for place in places),
         baseline=tuple(_best(panel) for panel in panels),
         ceiling=tuple(_point(panel, (CEILING, NONE)) for panel in panels),
     )
 
 
-def _place(cell: Cell) -> Place:
+def _place(cell: PooledCell) -> Place:
     return cell.attack, cell.defense
 
 
@@ -85,6 +85,6 @@ def _best(panel: Panel) -> Point | None:
     return next((_of(cell) for cell in present(panel.controls) if named(*_place(cell)) == panel.baseline), None)
 
 
-def _of(cell: Cell) -> Point:
+def _of(cell: PooledCell) -> Point:
     seeds, dollars = len(cell.seeds), cell.bill["dollars"]
     return Point(cell.attack, cell.accuracy, cell.interval, cell.n, seeds, dollars, cell.ranked, cell.lost)

@@ -1,7 +1,7 @@
 """Comparisons: what students of the same attacks got before and after, paired question by question.
 
 Two sources are compared (runs, releases of a victim, revisions of the results), or two attacks, or two defenses, within one.
-Verdicts are the defender's: `worse` means that students get more.
+`better` and `worse` are from the defender's point of view: `worse` means that students get more.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import suggest
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.board.cells import Cell, matrix
+from heistbench.leaderboard.board.cells import PooledCell, matrix
 from heistbench.leaderboard.board.gains import ALPHA, NONE
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import Panel, victim_label
 from heistbench.leaderboard.board.statistics import Difference, Interval, holm, paired_difference
-from heistbench.leaderboard.compare.pairing import Arms, arms_of, pair
+from heistbench.leaderboard.compare.pairing import RecordsByArm, arms_of, pair
 from heistbench.leaderboard.words import clean
 
-Verdict = Literal["worse", "better", "tie", "does not discriminate", "unranked"]
-VERDICTS: tuple[Verdict, ...] = ("worse", "better", "tie", "does not discriminate", "unranked")
+Change = Literal["worse", "better", "tie", "does not discriminate", "unranked"]
+CHANGES: tuple[Change, ...] = ("worse", "better", "tie", "does not discriminate", "unranked")
 """In the order of a table: what matters most stands first."""
-Cells = Mapping[tuple[Any, ...], Cell]
+Cells = Mapping[tuple[Any, ...], PooledCell]
 """Cells with their gains, by task, exam, victim, student, budget, attack and defense."""
 Twice = tuple[Sequence[Record], Sequence[Record]]
 """Records of base and new."""
@@ -46,7 +46,7 @@ class Side:
     ranked: bool
 
     @classmethod
-    def of(cls, record: Record, cell: Cell) -> Side:
+    def of(cls, record: Record, cell: PooledCell) -> Side:
         """The side that a cell is, by any of its records."""
         about = victim_label(record), cell.defense, cell.attack
         return cls(*about, cell.accuracy, cell.interval, cell.n, cell.seeds, cell.ranked)
@@ -64,7 +64,7 @@ class Compared:
     p: float
     p_holm: float | None
     detectable: float
-    verdict: Verdict
+    verdict: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def cells_of(panels: Iterable[Panel]) -> Cells:
     }
 
 
-def cell_of(cells: Cells, record: Record) -> Cell:
+def cell_of(cells: Cells, record: Record) -> PooledCell:
     """The cell that a record is part of."""
     arm = record.arm
     about = arm.task.spec, arm.exam.spec, victim_label(record), arm.student, arm.budget
@@ -167,12 +167,12 @@ def _compare(sides: tuple[str, str], chosen: Twice, apart: str, cells: Callable[
     return Comparison(sides, tuple(pairs), (_without(base, new), _without(new, base)))
 
 
-def _without(mine: Arms, other: Arms) -> tuple[str, ...]:
+def _without(mine: RecordsByArm, other: RecordsByArm) -> tuple[str, ...]:
     """The arms that the other source lacks, as sentences: the path of their records."""
     return tuple(sorted(found[0].path().parent.as_posix() for key, found in mine.items() if key not in other))
 
 
-_Arms = tuple[Sequence[Record], Cell, Sequence[Record], Cell]
+_Arms = tuple[Sequence[Record], PooledCell, Sequence[Record], PooledCell]
 """Base and new, each with the cell it makes."""
 
 
@@ -207,7 +207,7 @@ def _pair(arms: _Arms, difference: Difference, p: float | None) -> Pair:
     )
 
 
-def _verdict(difference: Difference, p: float | None, discriminates: bool) -> Verdict:
+def _verdict(difference: Difference, p: float | None, discriminates: bool) -> Change:
     if p is None:
         return "unranked"
     if p < ALPHA and difference.interval.low > 0:
@@ -217,7 +217,7 @@ def _verdict(difference: Difference, p: float | None, discriminates: bool) -> Ve
     return "tie" if discriminates else "does not discriminate"
 
 
-def _discriminates(cell: Cell) -> bool:
+def _discriminates(cell: PooledCell) -> bool:
     """False where an attack gains nothing over the controls, here or undefended: then a tie says nothing.
 
     True where that is not known: for controls themselves, and without a control that never queried the victim.
@@ -230,4 +230,4 @@ def _discriminates(cell: Cell) -> bool:
 def _worst_first(pair: Pair) -> tuple[Any, ...]:
     found = pair.compared
     about = pair.task, pair.exam, pair.new.victim, pair.student, pair.budget, pair.control
-    return (*about, VERDICTS.index(found.verdict), -abs(found.mean), pair.new.attack, pair.new.defense, pair.base.attack)
+    return (*about, CHANGES.index(found.verdict), -abs(found.mean), pair.new.attack, pair.new.defense, pair.base.attack)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from heistbench.leaderboard.compare.comparison import Comparison, Pair, Verdict
+from heistbench.leaderboard.compare.comparison import Change, Comparison, Pair
 from heistbench.leaderboard.compare.report import MEANINGS, MOVED, attack, defense, groups, sentence, victim
 from heistbench.leaderboard.words import clean
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-SKIPPED: tuple[Verdict, ...] = ("does not discriminate", "unranked")
+SKIPPED: tuple[Change, ...] = ("does not discriminate", "unranked")
 """Verdicts that say nothing."""
 
 

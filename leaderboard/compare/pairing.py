@@ -14,26 +14,26 @@ from heistbench.leaderboard.board.panel import victim_label
 
 FIELDS = ("task.spec", "exam.spec", "victim", "release", "student", "budget", "attack.spec", "defense")
 """What identifies an arm; the last two are its place in its panel."""
-Key = tuple[Any, ...]
+ArmKey = tuple[Any, ...]
 """The values of these fields."""
-Arms = Mapping[Key, Sequence[Record]]
+RecordsByArm = Mapping[ArmKey, Sequence[Record]]
 """Records of each arm, in the order of seeds."""
 
 
-def key_of(record: Record, apart: Collection[str] = ()) -> Key:
+def key_of(record: Record, apart: Collection[str] = ()) -> ArmKey:
     """The key of a record's arm; the fields that stand apart are left blank, so that arms pair whatever their values."""
     return tuple("" if field in apart else attrgetter(field)(record.arm) for field in FIELDS)
 
 
-def arms_of(records: Iterable[Record], apart: Collection[str] = ()) -> Arms:
+def arms_of(records: Iterable[Record], apart: Collection[str] = ()) -> RecordsByArm:
     """The arms of a source. Two with one key are for panels to refuse, as a seed that is there twice."""
-    found: dict[Key, list[Record]] = defaultdict(list)
+    found: dict[ArmKey, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.arm.seed):
         found[key_of(record, apart)].append(record)
     return found
 
 
-def pair(names: tuple[str, str], base: Arms, new: Arms) -> list[tuple[Sequence[Record], Sequence[Record]]]:
+def pair(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> list[tuple[Sequence[Record], Sequence[Record]]]:
     """The arms that both sources have, in the order of their keys.
 
     Raises HeistError when there are none, or when the records of a pair were not made in the same way: it names the field and
@@ -52,7 +52,7 @@ def pair(names: tuple[str, str], base: Arms, new: Arms) -> list[tuple[Sequence[R
     return found
 
 
-def _nothing_pairs(names: tuple[str, str], base: Arms, new: Arms) -> HeistError:
+def _nothing_pairs(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> HeistError:
     """The error that names the first field in which no arm of one source meets any of the other."""
     at = next(n for n in range(1, len(FIELDS) + 1) if not {key[:n] for key in base} & {key[:n] for key in new}) - 1
     shared = min({key[:at] for key in base} & {key[:at] for key in new})

@@ -14,7 +14,7 @@ from heistbench.leaderboard.board.gains import NONE
 from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.compare.comparison import Cells, Compared, Comparison, Side, cell_of, cells_of, compare
 
-Place = tuple[bool, int, str, str]
+HistoryPlace = tuple[bool, int, str, str]
 """A line of a history: control, budget, attack, defense."""
 
 
@@ -60,7 +60,7 @@ def history_of(records: Sequence[Record], panels: Iterable[Panel] | None = None)
     by_release = [[record for record in records if record.arm.release == release] for release in releases]
     cells = cells_of(build(records).panels if panels is None else panels)
     points = [_points(found, cells) for found in by_release]
-    steps: list[tuple[dict[Place, Compared], str | None]] = [({}, None)]
+    steps: list[tuple[dict[HistoryPlace, Compared], str | None]] = [({}, None)]
     steps += [_step(before, after, cells) for before, after in pairwise(by_release)]
     arm = records[0].arm
     return History(
@@ -83,7 +83,7 @@ def natural(release: str) -> tuple[list[tuple[int, str]], str]:
     return [(len(part) if at % 2 else 0, part) for at, part in enumerate(parts)], release
 
 
-def _points(records: Sequence[Record], cells: Cells) -> dict[Place, Side]:
+def _points(records: Sequence[Record], cells: Cells) -> dict[HistoryPlace, Side]:
     return {
         (arm.control, arm.budget, arm.attack.spec, arm.defense): Side.of(record, cell_of(cells, record))
         for record in records
@@ -91,7 +91,7 @@ def _points(records: Sequence[Record], cells: Cells) -> dict[Place, Side]:
     }
 
 
-def _step(before: Sequence[Record], after: Sequence[Record], cells: Cells) -> tuple[dict[Place, Compared], str | None]:
+def _step(before: Sequence[Record], after: Sequence[Record], cells: Cells) -> tuple[dict[HistoryPlace, Compared], str | None]:
     try:
         found: Comparison = compare(before, after, (cells, cells))
     except HeistError as error:
@@ -99,11 +99,11 @@ def _step(before: Sequence[Record], after: Sequence[Record], cells: Cells) -> tu
     return {(pair.control, pair.budget, pair.new.attack, pair.new.defense): pair.compared for pair in found.pairs}, None
 
 
-def _line(place: Place, points: Sequence[Side | None], steps: Sequence[Compared | None]) -> HistoryLine:
+def _line(place: HistoryPlace, points: Sequence[Side | None], steps: Sequence[Compared | None]) -> HistoryLine:
     control, budget, attack, defense = place
     return HistoryLine(attack, defense, control, budget, tuple(points), tuple(steps))
 
 
-def _undefended_first(place: Place) -> tuple[bool, int, str, bool, str]:
+def _undefended_first(place: HistoryPlace) -> tuple[bool, int, str, bool, str]:
     control, budget, attack, defense = place
     return control, budget, attack, defense != NONE, defense

@@ -10,23 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from heistbench.leaderboard.board.cells import RANKED_SEEDS
 from heistbench.leaderboard.board.gains import named
-from heistbench.leaderboard.compare.comparison import VERDICTS, Comparison, Pair, Verdict
-from heistbench.leaderboard.terminal.draw import Line, listing, text
+from heistbench.leaderboard.compare.comparison import CHANGES, Change, Comparison, Pair
+from heistbench.leaderboard.tables.table import NAMES, Body, Entries, Entry, Line, Span, Style, Table, heading, name
+from heistbench.leaderboard.terminal.draw import draw
 from heistbench.leaderboard.words import DASH, clean, p_text, queries, share, signed, signed_span
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
-MARKS: dict[Verdict, str] = {"worse": "▲", "better": "▼", "tie": "=", "does not discriminate": "∅", "unranked": "·"}
-MEANINGS: dict[Verdict, str] = {
+MARKS: dict[Change, str] = {"worse": "▲", "better": "▼", "tie": "=", "does not discriminate": "∅", "unranked": "·"}
+MEANINGS: dict[Change, str] = {
     "worse": "students get more: the interval is above zero, and p < .05 after Holm's correction",
     "better": "students get less: the interval is below zero, and p < .05 after Holm's correction",
     "tie": "no difference shown",
     "does not discriminate": "the attack gains nothing over the controls on either side: a tie says nothing",
     "unranked": f"fewer than {RANKED_SEEDS} seeds on one side: no verdict",
 }
-SHORT: dict[Verdict, str] = {"does not discriminate": "n/d"}
-COLOURS: dict[Verdict, str] = {"worse": "bold red", "better": "green", "does not discriminate": "dim", "unranked": "dim"}
+STYLES: dict[Change, Style] = {
+    "worse": "bad",
+    "better": "good",
+    "tie": "even",
+    "does not discriminate": "faint",
+    "unranked": "faint",
+}
 MOVED = "the ground moved: {}; attacks differ for other reasons too than what is compared"
 FEW = 10
 """Arms of one side only that are listed; `--json` has all."""
@@ -34,8 +40,8 @@ FEW = 10
 
 def groups(comparison: Comparison) -> Iterator[tuple[str, list[Pair]]]:
     """Pairs that share task, victim, student and budget, with a title that says so."""
-    for name, found in groupby(comparison.pairs, key=title):
-        yield name, list(found)
+    for about, pairs in groupby(comparison.pairs, key=title):
+        yield about, list(pairs)
 
 
 def title(pair: Pair) -> str:
@@ -59,37 +65,41 @@ def attack(pair: Pair) -> str:
     return _both(pair.base.attack, pair.new.attack)
 
 
-def tables(comparison: Comparison) -> list[Table]:
-    """A table for each task, victim, student and budget, worst first, controls at the foot; from 80 columns on."""
-    return [_table(name, comparison.sides, pairs) for name, pairs in groups(comparison)]
+def tables(comparison: Comparison, width: int | None = None) -> list[RenderableType]:
+    """A table per task, victim, student and budget, worst first, controls at the foot; without a width, for this terminal."""
+    from rich.console import Console
+
+    width = width or Console().width
+    shown = (_table(about, comparison.sides, pairs) for about, pairs in groups(comparison))
+    return [part for table in shown for part in draw(table, width)]
 
 
 def lines(comparison: Comparison, threshold: float) -> list[str]:
     """What stands under the tables, clean: verdicts counted, controls that moved, what has no counterpart, regressions."""
     counts, moved = _counts(comparison), comparison.moved()
-    said = [f"{', '.join(f'{n} {verdict}' for verdict, n in counts.items() if n) or 'none'}, of {sum(counts.values())} attacks"]
+    report = [f"{', '.join(f'{n} {change}' for change, n in counts.items() if n) or 'none'}, of {sum(counts.values())} attacks"]
     if moved:
-        said.append(MOVED.format("; ".join(sentence(pair) for pair in moved)))
+        report.append(MOVED.format("; ".join(sentence(pair) for pair in moved)))
     for side, only in zip(comparison.sides, comparison.only, strict=True):
         if only:
             more = f" and {len(only) - FEW} more" if len(only) > FEW else ""
-            said.append(f"only in {side}, not compared: {', '.join(only[:FEW])}{more}")
+            report.append(f"only in {side}, not compared: {', '.join(only[:FEW])}{more}")
     beyond = f"worse by more than {threshold:g}" if threshold else "worse"
-    said += [f"{beyond}: {sentence(pair)}" for pair in comparison.regressions(threshold)]
-    return [clean(line) for line in said]
+    report += [f"{beyond}: {sentence(pair)}" for pair in comparison.regressions(threshold)]
+    return [clean(line) for line in report]
 
 
 def sentence(pair: Pair) -> str:
     """A pair and its difference in one line."""
-    found = pair.compared
-    numbers = f"{share(pair.base.accuracy)} to {share(pair.new.accuracy)}, {signed(found.mean)} {signed_span(found.interval)}"
+    change = pair.compared
+    numbers = f"{share(pair.base.accuracy)} to {share(pair.new.accuracy)}, {signed(change.mean)} {signed_span(change.interval)}"
     return f"{named(attack(pair), defense(pair))}, {victim(pair)}: {numbers}, p {_p(pair)}"
 
 
 def as_json(comparison: Comparison, threshold: float) -> dict[str, Any]:
     """All of a comparison, strings clean; `regression` says of each pair whether it is one beyond the threshold."""
     regressions = comparison.regressions(threshold)
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "sides": comparison.sides,
         "threshold": threshold,
         "regressions": len(regressions),
@@ -98,28 +108,33 @@ def as_json(comparison: Comparison, threshold: float) -> dict[str, Any]:
         "only": dict(zip(comparison.sides, comparison.only, strict=True)),
         "pairs": [{**asdict(pair), "regression": pair in regressions} for pair in comparison.pairs],
     }
-    cleaned: dict[str, Any] = _cleaned(found)
+    cleaned: dict[str, Any] = _cleaned(report)
     return cleaned
 
 
-def _table(name: str, sides: tuple[str, str], pairs: Sequence[Pair]) -> Table:
+def _table(about: str, sides: tuple[str, str], pairs: Sequence[Pair]) -> Table:
     base, new = sides
-    verdicts = {pair.compared.verdict for pair in pairs}
-    reading = [
+    changes = {pair.compared.verdict for pair in pairs}
+    notes = (
         f"{base}, {new}: accuracy of students over {_range(pairs)}; difference: {new} minus {base}, with its 95% interval",
         "p: after Holm's correction; detect.: the smallest difference that would be shown four times in five",
-        *(f"{MARKS[verdict]} {SHORT.get(verdict, verdict)}: {MEANINGS[verdict]}" for verdict in VERDICTS if verdict in verdicts),
+        *(f"{MARKS[change]} {change}: {MEANINGS[change]}" for change in CHANGES if change in changes),
+    )
+    headings = (*NAMES, *map(heading, (f"{base} {new}", "difference", "p", "detect.")), heading("change", text=True))
+    attacks, controls = (tuple(_row(pair) for pair in pairs if pair.control is control) for control in (False, True))
+    return Table(f"{base} and {new}", about, notes, headings, (Body(attacks),), controls)
+
+
+def _row(pair: Pair) -> Entries:
+    change = pair.compared
+    lines: list[Line] = [
+        (Span(share(pair.base.accuracy)), Span(share(pair.new.accuracy))),
+        (Span(signed(change.mean)), Span(signed_span(change.interval), "small")),
+        (Span(_p(pair)),),
+        (Span(share(change.detectable)),),
+        (Span(f"{MARKS[change.verdict]} {change.verdict}", STYLES[change.verdict]),),
     ]
-    rows, foot = ([_line(pair) for pair in pairs if pair.control is control] for control in (False, True))
-    return listing(name, reading, (f"{base}\n{new}", "difference", "p\ndetect.", "verdict"), rows, foot)
-
-
-def _line(pair: Pair) -> Line:
-    found = pair.compared
-    verdict = text(f"{MARKS[found.verdict]} {SHORT.get(found.verdict, found.verdict)}", COLOURS.get(found.verdict, ""))
-    accuracies = f"{share(pair.base.accuracy)}\n{share(pair.new.accuracy)}"
-    difference = f"{signed(found.mean)}\n{signed_span(found.interval)}"
-    return attack(pair), defense(pair), (accuracies, difference, f"{_p(pair)}\n{share(found.detectable)}", verdict)
+    return name(attack(pair)), name(defense(pair)), *(Entry((line,)) for line in lines)
 
 
 def _range(pairs: Sequence[Pair]) -> str:
@@ -133,7 +148,7 @@ def _p(pair: Pair) -> str:
 
 def _counts(comparison: Comparison) -> dict[str, int]:
     counts = Counter(pair.compared.verdict for pair in comparison.attacks())
-    return {verdict: counts[verdict] for verdict in VERDICTS}
+    return {change: counts[change] for change in CHANGES}
 
 
 def _both(base: str, new: str) -> str:

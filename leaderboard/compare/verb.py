@@ -1,10 +1,9 @@
-"""What `heist compare` does: find the sources, compare them, say what was found."""
+"""`heist compare`: read the sources, compare them, report the changes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.store import write_bytes
@@ -14,28 +13,25 @@ from heistbench.leaderboard.compare.report import as_json, lines, tables
 from heistbench.leaderboard.compare.sources import records_of
 from heistbench.leaderboard.published import published
 
-if TYPE_CHECKING:
-    pass
-
-Two = tuple[str, str] | None
-"""Two plugins of one source."""
+PluginPair = tuple[str, str] | None
+"""PluginPair plugins of one source."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CompareRequest:
     """The arguments of `heist compare`."""
 
     base: str | None
     new: str | None
     results: Path | None
-    attack: Two
-    defense: Two
+    attack: PluginPair
+    defense: PluginPair
     threshold: float
     as_json: bool
     junit: Path | None
 
 
-def compare_sources(request: Request) -> bool:
+def compare_sources(request: CompareRequest) -> bool:
     """Compare and report; True where an attack's students get significantly more, by more than the threshold.
 
     Raises HeistError for a bad combination of arguments, and as `compare` does.
@@ -49,7 +45,7 @@ def compare_sources(request: Request) -> bool:
     return bool(comparison.regressions(request.threshold))
 
 
-def _compared(request: Request) -> Comparison:
+def _compared(request: CompareRequest) -> Comparison:
     if request.attack and request.defense:
         raise HeistError("--attack or --defense: expected one of them")
     two = request.attack or request.defense
@@ -72,7 +68,7 @@ def _write(path: Path, content: bytes) -> None:
         raise HeistError(f"--junit {path}: cannot write there ({error.strerror})") from None
 
 
-def _print(comparison: Comparison, request: Request) -> None:
+def _print(comparison: Comparison, request: CompareRequest) -> None:
     if request.as_json:
         import json
 

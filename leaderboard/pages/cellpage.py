@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from shlex import quote
 
 from heistbench.bench.storage.records import EXAMPLES_EACH_END, Record, TheftExample
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.panel import Panel, victim_label
-from heistbench.leaderboard.pages.celltables import Table, results, seed_row, theft
+from heistbench.leaderboard.pages.celltables import results, seeds, theft
+from heistbench.leaderboard.tables.table import Table
 
-Fact = tuple[str, str]
+Detail = tuple[str, str]
 """A name and what it stands for."""
 
 
@@ -26,31 +27,28 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class CellPage:
-    """All that a cell's page says; `facts` are of the first seed, by their group.
-
-    `seeds` has a line for each record: its result file's name, the link to it, its numbers.
-    """
+    """All that a cell's page says; `facts` are of the first seed, by their group."""
 
     panel: Panel
-    cell: Cell
+    cell: PooledCell
     record: Record
-    seeds: list[tuple[str, str, list[str]]]
+    seeds: Table
     results: list[Table]
     theft: list[Table]
     most: list[Shown]
     least: list[Shown]
     command: str
-    facts: dict[str, list[Fact]]
+    facts: dict[str, list[Detail]]
 
     @classmethod
-    def of(cls, panel: Panel, cell: Cell, records: Sequence[Record], files: Sequence[str]) -> CellPage:
+    def of(cls, panel: Panel, cell: PooledCell, records: Sequence[Record], files: Sequence[str]) -> CellPage:
         """The page of a panel's cell, of its records and the links to their files, in the order of seeds."""
         first, (most, least) = records[0], _examples(records)
         return cls(
             panel=panel,
             cell=cell,
             record=first,
-            seeds=[(r.path().name, file, seed_row(r)) for r, file in zip(records, files, strict=True)],
+            seeds=seeds(records, files),
             results=[*results(cell)],
             theft=[*theft(panel, cell, first)],
             most=most,
@@ -81,16 +79,16 @@ def _examples(records: Sequence[Record]) -> tuple[list[Shown], list[Shown]]:
 
     Without scores, the first rows and the last.
     """
-    found = [Shown(record.arm.seed, example) for record in records for example in record.examples]
-    found.sort(key=lambda shown: -(shown.example.score or 0.0))
+    every = [Shown(record.arm.seed, example) for record in records for example in record.examples]
+    every.sort(key=lambda shown: -(shown.example.score or 0.0))
     once: dict[str, Shown] = {}
-    for shown in found:
+    for shown in every:
         once.setdefault(shown.example.id, shown)
     half = min(EXAMPLES_EACH_END, (len(once) + 1) // 2)
     return [*once.values()][:half], [*once.values()][max(half, len(once) - EXAMPLES_EACH_END) :]
 
 
-def _facts(record: Record) -> Iterator[tuple[str, list[Fact]]]:
+def _facts(record: Record) -> Iterator[tuple[str, list[Detail]]]:
     arm, made = record.arm, record.provenance
     plugins = [("attack", arm.attack), *(("defense", part) for part in arm.defenses), ("task", arm.task), ("exam", arm.exam)]
     yield "plugins", [(kind, " · ".join(filter(None, (p.spec, f"version {p.version}", p.paper)))) for kind, p in plugins]

@@ -8,6 +8,7 @@ from math import ceil, floor
 from typing import Any
 
 from heistbench.bench.storage.records import slug
+from heistbench.leaderboard.tables.table import Body, Table, heading, numbers
 from heistbench.leaderboard.words import clean
 
 Spec = dict[str, Any]
@@ -22,6 +23,8 @@ INK, SOFT = "var(--ink)", "var(--soft)"
 """Colours of the page that shows the chart."""
 HEIGHT, SMALL = 340, 220
 """Pixels of a chart, and of one of several small ones."""
+TEXTS = ("attack", "defense", "by attack", "standing", "verdict", "control")
+"""The headings of columns that hold texts."""
 MARGIN = 0.03
 DIGITS = 4
 
@@ -40,12 +43,18 @@ class Chart:
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def table(self) -> Table:
+        """The same data as a table."""
+        headings = tuple(heading(label, text=label in TEXTS) for label in self.headings)
+        return Table(self.title, self.name, (), headings, (Body(tuple(map(numbers, self.rows))),), labels=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Datum:
-    """One datum: what is said of it, a text for each heading, and where it is drawn, by names of fields."""
+    """One datum: its row of the table, a text for each heading, and where it is drawn, by names of fields."""
 
-    said: tuple[str, ...]
+    row: tuple[str, ...]
     drawn: Mapping[str, float | str]
 
 
@@ -56,7 +65,7 @@ def chart(
 
     All texts are cleaned and all numbers rounded, so that the same results give the same bytes.
     """
-    rows = {key: [tuple(map(clean, datum.said)) for datum in found] for key, found in data.items()}
+    rows = {key: [tuple(map(clean, datum.row)) for datum in datums] for key, datums in data.items()}
     datasets = {
         key: [{**dict(zip(headings, row, strict=True)), **_plain(d.drawn)} for row, d in zip(rows[key], data[key], strict=True)]
         for key in data
@@ -67,7 +76,7 @@ def chart(
         reading=reading,
         spec={"description": clean(title), "datasets": datasets, "data": {"name": next(iter(data))}, **view},
         headings=tuple(headings),
-        rows=tuple(row for found in rows.values() for row in found),
+        rows=tuple(row for each in rows.values() for row in each),
     )
 
 
@@ -102,8 +111,8 @@ def series(field: str, values: Iterable[str], styles: Sequence[object], **more: 
 
 def domain_of(values: Iterable[float]) -> tuple[float, float]:
     """The ends of an axis that shows all of these values and a margin, in twentieths; shares end at 0 and 1."""
-    found = list(values)
-    least, most = min(found), max(found)
+    ends = list(values)
+    least, most = min(ends), max(ends)
     low, high = floor((least - MARGIN) * 20) / 20, ceil((most + MARGIN) * 20) / 20
     return round(max(0.0, low) if least >= 0 else low, 2), round(min(1.0, high) if most <= 1 else high, 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heistbench.leaderboard.board.gains import NONE
-from heistbench.leaderboard.board.sweep import Line, Point, Points, Sweep
+from heistbench.leaderboard.board.sweep import Point, Points, Sweep, SweepLine
 from heistbench.leaderboard.pages.chart import (
     COLOURS,
     DASHES,
@@ -48,7 +48,7 @@ def budget(sweep: Sweep) -> Chart:
     )
 
 
-def _attack(sweep: Sweep, line: Line) -> Iterator[Datum]:
+def _attack(sweep: Sweep, line: SweepLine) -> Iterator[Datum]:
     for queries, point in _there(sweep, line.points):
         yield _datum(point, line.defense, queries, DASH)
 
@@ -64,8 +64,8 @@ def _there(sweep: Sweep, points: Points) -> list[tuple[int, Point]]:
 
 def _datum(point: Point, defense: str, queries: int, control: str) -> Datum:
     accuracy, paid = f"{share(point.accuracy)}{star(point)} {span(point.interval)}", dollars(point.dollars) or DASH
-    said = (point.attack, defense, count(queries), paid, accuracy, str(point.n), str(point.seeds), control)
-    return Datum(said, {"x": queries, "y": point.accuracy, "low": point.interval.low, "high": point.interval.high})
+    row = (point.attack, defense, count(queries), paid, accuracy, str(point.n), str(point.seeds), control)
+    return Datum(row, {"x": queries, "y": point.accuracy, "low": point.interval.low, "high": point.interval.high})
 
 
 def _layers(sweep: Sweep) -> list[Spec]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.gains import named
 from heistbench.leaderboard.board.panel import Column, Panel, present
 from heistbench.leaderboard.board.statistics import Interval, wilson
@@ -45,7 +45,7 @@ class _Spot:
     """A defense in the plane, with its worst cell."""
 
     column: Column
-    cell: Cell
+    cell: PooledCell
     x: float
     y: float
     span: Interval
@@ -93,7 +93,7 @@ def _dominating(spot: _Spot, spots: Sequence[_Spot]) -> list[str]:
 def _datum(spot: _Spot, spots: Sequence[_Spot], across: tuple[float, float], label: float) -> Datum:
     cell, column, better = spot.cell, spot.column, _dominating(spot, spots)
     standing = STANDINGS[bool(better)]
-    said = (
+    row = (
         column.defense,
         f"{share(spot.x)} {span(spot.span)}",
         f"{share(cell.accuracy)}{star(cell)} {span(cell.interval)}",
@@ -106,13 +106,13 @@ def _datum(spot: _Spot, spots: Sequence[_Spot], across: tuple[float, float], lab
     drawn = {"x": spot.x, "left": spot.span.low, "right": spot.span.high, "y": spot.y, "low": cell.interval.low}
     drawn |= {"high": cell.interval.high, "label": label}
     side = "left" if spot.x > sum(across) / 2 else "right"
-    return Datum(said, {**drawn, "side": side, "group": standing, "kind": _kind(column.defense)})
+    return Datum(row, {**drawn, "side": side, "group": standing, "kind": _kind(column.defense)})
 
 
-def _line(cell: Cell) -> Datum:
+def _line(cell: PooledCell) -> Datum:
     worth = f"{share(cell.accuracy)}{star(cell)} {span(cell.interval)}"
-    said = (cell.attack, DASH, worth, DASH, f"{cell.n}", f"{len(cell.seeds)}", "control that never queried the victim", DASH)
-    return Datum(said, {"y": cell.accuracy})
+    row = (cell.attack, DASH, worth, DASH, f"{cell.n}", f"{len(cell.seeds)}", "control that never queried the victim", DASH)
+    return Datum(row, {"y": cell.accuracy})
 
 
 def _kind(defense: str) -> str:

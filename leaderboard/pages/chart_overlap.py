@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heistbench.leaderboard.board import measured
-from heistbench.leaderboard.board.cells import Cell, Gain
+from heistbench.leaderboard.board.cells import Gain, PooledCell
 from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.pages.chart import (
     COLOURS,
@@ -59,7 +59,7 @@ def overlap(panel: Panel) -> Chart | None:
 
 
 def _correlation(points: Sequence[tuple[float, float]]) -> str:
-    """Spearman's rank correlation of the points, said in a title; nothing for few points or where one side never varies."""
+    """Spearman's rank correlation of the points, row in a title; nothing for few points or where one side never varies."""
     from scipy.stats import spearmanr
 
     xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -68,10 +68,10 @@ def _correlation(points: Sequence[tuple[float, float]]) -> str:
     return f": rank correlation {signed(spearmanr(xs, ys).statistic)} over {len(points)} cells"
 
 
-def _datum(cell: Cell, gain: Gain, x: float) -> Datum:
+def _datum(cell: PooledCell, gain: Gain, x: float) -> Datum:
     worth = f"{signed(gain.mean)}{star(cell)} {signed_span(gain.interval)}"
-    said = (cell.attack, cell.defense, share(x), worth, f"{cell.n}", f"{len(cell.seeds)}", gain.verdict)
-    return Datum(said, {"x": x, "y": gain.mean, "low": gain.interval.low, "high": gain.interval.high})
+    row = (cell.attack, cell.defense, share(x), worth, f"{cell.n}", f"{len(cell.seeds)}", gain.verdict)
+    return Datum(row, {"x": x, "y": gain.mean, "low": gain.interval.low, "high": gain.interval.high})
 
 
 def _bound(label: str, x: float) -> Datum:

@@ -22,7 +22,7 @@ from heistbench.leaderboard.pages.chart import (
 from heistbench.leaderboard.words import DASH, clean, p_text, queries, share, signed, signed_span, span, star
 
 HEADINGS = ("attack", "defense", "queries", "release", "accuracy", "n", "seeds", "change", "p after Holm", "verdict")
-CHANGES: dict[str, tuple[str, str]] = {"worse": ("triangle-up", COLOURS[1]), "better": ("triangle-down", COLOURS[2])}
+MARKED: dict[str, tuple[str, str]] = {"worse": ("triangle-up", COLOURS[1]), "better": ("triangle-down", COLOURS[2])}
 """Students get more: up, vermilion. They get less: down, green."""
 CONTROLS = "controls"
 LINES = {"symbolType": "stroke", "symbolStrokeWidth": 2}
@@ -76,9 +76,9 @@ def _layers(history: History) -> list[Spec]:
     x = nominal("release", sort=list(map(clean, history.releases)), axis={"title": "release", "labelAngle": 0})
     y = quantity("y", "student accuracy", (0, 1))
     colour, dash = series("attack", attacks, COLOURS, legend=LINES), series("attack", attacks, DASHES)
-    changed = {"filter": {"field": "verdict", "oneOf": list(CHANGES)}}
-    shapes = series("verdict", CHANGES, [shape for shape, _ in CHANGES.values()], title="since the release before")
-    fills = series("verdict", CHANGES, [fill for _, fill in CHANGES.values()], title="since the release before")
+    changed = {"filter": {"field": "verdict", "oneOf": list(MARKED)}}
+    shapes = series("verdict", MARKED, [shape for shape, _ in MARKED.values()], title="since the release before")
+    fills = series("verdict", MARKED, [fill for _, fill in MARKED.values()], title="since the release before")
     mark = {"type": "point", "filled": True, "opacity": 1}
     return [
         layer({"type": "line"}, x=x, y=y, color=colour, strokeDash=dash, detail=nominal("defense")),

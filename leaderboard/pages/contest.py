@@ -12,13 +12,13 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record, slug
 from heistbench.bench.storage.result_files import read_record, result_files
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.measured import all_cells
-from heistbench.leaderboard.board.panel import Panel, victim_label
+from heistbench.leaderboard.board.panel import CellKey, Panel, victim_label
 from heistbench.leaderboard.compare.releases import History, history_of, natural
 
 
-class Name(NamedTuple):
+class ContestName(NamedTuple):
     """What tells contests apart."""
 
     task: str
@@ -27,7 +27,7 @@ class Name(NamedTuple):
     student: str
 
     @classmethod
-    def of(cls, record: Record) -> Name:
+    def of(cls, record: Record) -> ContestName:
         """The contest that a record belongs to."""
         arm = record.arm
         return cls(arm.task.spec, arm.exam.spec, arm.victim, arm.student)
@@ -37,20 +37,6 @@ class Name(NamedTuple):
         """The folder of the contest's page."""
         task = self.task if self.exam == self.task else f"{self.task}, examined on {self.exam}"
         return ",".join(map(slug, (task, self.victim, self.student)))
-
-
-class CellKey(NamedTuple):
-    """A cell of a contest: its panel's victim with release, its budget, and its place there."""
-
-    victim: str
-    budget: int
-    attack: str
-    defense: str
-
-    @classmethod
-    def of(cls, panel: Panel, cell: Cell) -> CellKey:
-        """Where a panel's cell stands."""
-        return cls(panel.victim, panel.budget, cell.attack, cell.defense)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +54,7 @@ class Contest:
     `pages` says where each cell's page lies in the site: the sentence of its results' paths, without the seed.
     """
 
-    name: Name
+    name: ContestName
     releases: tuple[Release, ...]
     history: History | None
     arms: Mapping[CellKey, Sequence[Record]]
@@ -83,11 +69,11 @@ class Contest:
             tuple(sweep for board in boards for sweep in board.sweeps),
         )
 
-    def records(self, panel: Panel, cell: Cell) -> Sequence[Record]:
+    def records(self, panel: Panel, cell: PooledCell) -> Sequence[Record]:
         """The records of a panel's cell."""
         return self.arms[CellKey.of(panel, cell)]
 
-    def page(self, panel: Panel, cell: Cell) -> str:
+    def page(self, panel: Panel, cell: PooledCell) -> str:
         """The page of a panel's cell."""
         return self.pages[CellKey.of(panel, cell)]
 
@@ -98,7 +84,7 @@ def contest_of(records: Sequence[Record]) -> Contest:
     Raises HeistError when they belong to several, when records of one panel were not made in the same way, and when two cells
     would share a page.
     """
-    if len(names := sorted({Name.of(record) for record in records})) > 1:
+    if len(names := sorted({ContestName.of(record) for record in records})) > 1:
         raise HeistError(f"two contests share a name in paths: {names[0]} and {names[1]}")
     releases, arms = defaultdict(list), defaultdict(list)
     for record in sorted(records, key=lambda record: record.arm.seed):
@@ -115,7 +101,7 @@ def contest_of(records: Sequence[Record]) -> Contest:
     return contest
 
 
-def cells(contest: Contest) -> Iterator[tuple[Panel, Cell]]:
+def cells(contest: Contest) -> Iterator[tuple[Panel, PooledCell]]:
     """Every cell with its panel."""
     return ((panel, cell) for panel in contest.board.panels for cell in all_cells(panel))
 
@@ -129,9 +115,9 @@ def by_contest(results: Path, known: Mapping[Path, Record]) -> list[list[Path]]:
     releases: dict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
     for path in result_files(results):
         releases[path.parts[:-5], path.parent.name].append(path)
-    contests: dict[Name, list[Path]] = defaultdict(list)
+    contests: dict[ContestName, list[Path]] = defaultdict(list)
     for paths in releases.values():
-        contests[Name.of(known.get(paths[0]) or read(paths[0]))] += paths
+        contests[ContestName.of(known.get(paths[0]) or read(paths[0]))] += paths
     return [contests[name] for name in sorted(contests)]
 
 

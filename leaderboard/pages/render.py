@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.storage.records import slug
 from heistbench.leaderboard import words
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.build import Board
 from heistbench.leaderboard.board.cells import Outcome
 from heistbench.leaderboard.board.panel import Panel
-from heistbench.leaderboard.board.sweep import CEILING, Sweep
+from heistbench.leaderboard.board.sweep import Sweep
 from heistbench.leaderboard.pages import charts
 from heistbench.leaderboard.pages.cellpage import CellPage
-from heistbench.leaderboard.pages.celltables import SEEDS
 from heistbench.leaderboard.pages.colours import DARK, LIGHT, fill, ink
 from heistbench.leaderboard.pages.contest import Contest
 from heistbench.leaderboard.pages.summary import Summary
+from heistbench.leaderboard.tables.budgets import accuracy_by_queries
+from heistbench.leaderboard.tables.lists import lists
+from heistbench.leaderboard.tables.matrix import matrix
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,7 +37,7 @@ STEPS = 11
 
 
 def index_page(rows: Sequence[Summary]) -> str:
-    """The first page: a line a contest."""
+    """The first page: one line per contest."""
     return _render("index.html.j2", root="", rows=rows)
 
 
@@ -46,12 +47,12 @@ def contest_page(contest: Contest) -> str:
     breaks = [(release, why) for release, why in zip(history.releases, history.breaks, strict=True) if why] if history else []
     legend = [paint(i / (STEPS - 1)) for i in range(STEPS)]
     about = {"contest": contest, "board": board, "breaks": breaks, "legend": legend, "outcomes": _outcomes(board)}
-    return _render("contest.html.j2", root="../", page=lambda panel, cell: f"../{quote(contest.page(panel, cell))}", **about)
+    return _render("contest.html.j2", root="../", page=lambda cell: f"../{quote(contest.pages[cell])}", **about)
 
 
-def cell_page(found: CellPage, contest: Contest, root: str) -> str:
+def cell_page(page: CellPage, contest: Contest, root: str) -> str:
     """The page of a cell, from where `root` leads to the site's folder."""
-    return _render("cell.html.j2", root=root, found=found, contest_page=f"{root}{quote(contest.name.folder)}/index.html")
+    return _render("cell.html.j2", root=root, cellpage=page, contest_page=f"{root}{quote(contest.name.folder)}/index.html")
 
 
 @cache
@@ -102,8 +103,8 @@ def _environment() -> Environment:
         finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
     environment.filters.update(lines=lines, url=quote)
-    shown = {"words": words, "measured": measured, "charts": charts, "paint": paint, "breakable": breakable, "anchor": anchor}
-    environment.globals.update(shown, ceiling=CEILING, seed_headings=SEEDS, verdicts=[verdict.value for verdict in Verdict])
+    tables = {"matrix": matrix, "lists": lists, "accuracy_by_queries": accuracy_by_queries}
+    environment.globals.update(words=words, charts=charts, tables=tables, paint=paint, breakable=breakable, anchor=anchor)
     return environment
 
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.gains import NONE
 from heistbench.leaderboard.board.panel import Column, Panel, present
 from heistbench.leaderboard.compare.releases import History
-from heistbench.leaderboard.pages.contest import Contest, Name
+from heistbench.leaderboard.pages.contest import Contest, ContestName
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ChangeCounts:
     """Attacks whose students get significantly less, or more, than from the release before; `broken` where none compares."""
 
     better: int
@@ -30,16 +30,16 @@ class Summary:
     among those that every attack was run against; None where no undefended attack is known to steal.
     """
 
-    name: Name
+    name: ContestName
     folder: str
     task_name: str
     releases: tuple[str, ...]
     n: int
     budget: int
-    strongest: Cell | None
+    strongest: PooledCell | None
     robust: Column | None
-    worst: Cell | None
-    changes: Changes | None
+    worst: PooledCell | None
+    changes: ChangeCounts | None
 
 
 def summary_of(contest: Contest) -> Summary:
@@ -62,7 +62,7 @@ def summary_of(contest: Contest) -> Summary:
     )
 
 
-def _most(cells: Iterable[Cell]) -> Cell | None:
+def _most(cells: Iterable[PooledCell]) -> PooledCell | None:
     return min(cells, key=lambda cell: (-cell.accuracy, cell.attack), default=None)
 
 
@@ -71,8 +71,8 @@ def _robust(panel: Panel) -> Column | None:
     return next((c for c in panel.defenses if c.defense != NONE and c.worst_attack and not c.missing), None)
 
 
-def _changes(history: History | None) -> Changes | None:
+def _changes(history: History | None) -> ChangeCounts | None:
     if history is None:
         return None
     counts = Counter(line.steps[-1].verdict for line in history.lines if line.steps[-1] and not line.control)
-    return Changes(counts["better"], counts["worse"], history.breaks[-1] is not None)
+    return ChangeCounts(counts["better"], counts["worse"], history.breaks[-1] is not None)

@@ -19,7 +19,7 @@ FLOOR, SURROGATE = "untrained", "surrogate_trace"
 """Controls without any theft: the student as it was, and the student of the attacker's own model."""
 FEW = 6
 """Names that one line lists."""
-Key = tuple[object, ...]
+GroupKey = tuple[object, ...]
 Group = tuple[list[Record], list[Record]]
 """Submitted records, and the published ones that they would stand beside."""
 
@@ -43,19 +43,19 @@ def check_whole(submitted: Mapping[str, Record], published: Sequence[Record]) ->
         yield from _grid(new, old)
 
 
-def setting(record: Record) -> Key:
+def setting(record: Record) -> GroupKey:
     """What the paths of one setting's records share: task and exam, victim and release, student."""
     task, victim, _, _, _, student, _ = record.path().parts
     return task, victim, student
 
 
-def panel(record: Record) -> Key:
+def panel(record: Record) -> GroupKey:
     """The same with the budget."""
     return *setting(record), record.arm.budget
 
 
-def _groups(new: Iterable[Record], old: Iterable[Record], key: Callable[[Record], Key]) -> list[Group]:
-    groups: dict[Key, Group] = defaultdict(lambda: ([], []))
+def _groups(new: Iterable[Record], old: Iterable[Record], key: Callable[[Record], GroupKey]) -> list[Group]:
+    groups: dict[GroupKey, Group] = defaultdict(lambda: ([], []))
     for record in new:
         groups[key(record)][0].append(record)
     for record in old:
@@ -72,7 +72,7 @@ def _doubles(submitted: Mapping[str, Record], published: Sequence[Record]) -> It
 
 def _mislabelled(submitted: Mapping[str, Record], published: Sequence[Record]) -> Iterator[tuple[str, Finding]]:
     """Two cells that state one theft, or one student from different loot: one of them bears a wrong name."""
-    named: dict[tuple[str, str], tuple[Key, str]] = {}
+    named: dict[tuple[str, str], tuple[GroupKey, str]] = {}
     here = [(path, record) for path, record in sorted(submitted.items())]
     for path, record in [*((record.path().as_posix(), record) for record in published), *here]:
         for field, name, cell in _made(record):
@@ -81,7 +81,7 @@ def _mislabelled(submitted: Mapping[str, Record], published: Sequence[Record]) -
                 yield path, Fault(field, f"is that of {where}, which is another cell")
 
 
-def _made(record: Record) -> Iterator[tuple[str, str, Key]]:
+def _made(record: Record) -> Iterator[tuple[str, str, GroupKey]]:
     """Names of what a run made, and what they stand for."""
     arm, made = record.arm, record.provenance
     theft = arm.task.spec, arm.victim, arm.release, arm.defense, arm.attack.spec, arm.budget, arm.seed

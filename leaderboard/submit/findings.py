@@ -31,7 +31,7 @@ Finding = Fault | Unchecked
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LocatedFault:
     """A fault and the file it is in, by its path in the submission; no path where it is about several files."""
 
     path: str
@@ -46,7 +46,7 @@ class Verification:
     files: int = 0
     cells: int = 0
     panels: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[LocatedFault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
     @property
@@ -61,7 +61,7 @@ class Verification:
             if isinstance(finding, Unchecked):
                 self.unchecked.append(finding.what)
             elif (faults := faults + 1) <= FAULTS:
-                self.problems.append(Problem(path, finding.field, finding.reason))
+                self.problems.append(LocatedFault(path, finding.field, finding.reason))
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -26,7 +26,7 @@ from heistbench.bench.storage.result_files import (
     question_list,
     unpack,
 )
-from heistbench.leaderboard.submit.findings import Fault, Problem
+from heistbench.leaderboard.submit.findings import Fault, LocatedFault
 
 MOST_FILES = 3000
 MOST_BYTES = 128 * 2**20
@@ -59,7 +59,7 @@ class Listing:
 
     files: list[Path] = field(default_factory=list)
     questions: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[LocatedFault] = field(default_factory=list)
 
 
 def list_files(folder: Path) -> Listing:
@@ -72,15 +72,15 @@ def list_files(folder: Path) -> Listing:
         if (twin := names.setdefault(str(path).casefold(), path)) != path:
             reason = reason or f"has the name of {twin} but for upper and lower case: not every file system tells them apart"
         if reason:
-            problems.append(Problem(path.as_posix(), "", reason))
+            problems.append(LocatedFault(path.as_posix(), "", reason))
         elif entry.is_file(follow_symlinks=False):
             (listing.questions if _is_questions(path) else files).append(path)
             size += entry.stat(follow_symlinks=False).st_size
         if len(files) + len(listing.questions) + len(problems) > MOST_FILES or size > MOST_BYTES:
-            problems.append(Problem("", "", f"more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes: {IN_PARTS}"))
+            problems.append(LocatedFault("", "", f"more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes: {IN_PARTS}"))
             break
     if not files and not problems:
-        problems.append(Problem("", "", f"no result files ({PATTERN})"))
+        problems.append(LocatedFault("", "", f"no result files ({PATTERN})"))
     return Listing(sorted(files), sorted(listing.questions), sorted(problems, key=lambda problem: problem.path))
 
 

@@ -20,7 +20,7 @@ from heistbench.bench.storage.records import PluginId, Record
 from heistbench.bench.storage.store import canonical, hash_of
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
-from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, Settings, is_shipped, settings_of
+from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, StatedSettings, is_shipped, settings_of
 from heistbench.leaderboard.words import clean
 
 REMOTE, RECORDED = "inspect:", "recorded"
@@ -72,7 +72,7 @@ def _same(plugin: Plugin, field: str, stated: PluginId, claims: Mapping[str, Any
         yield declared == claim, where, f"is not what the plugin declares: {canonical(declared)}"
 
 
-def _models(record: Record, settings: Settings) -> Iterator[Rule]:
+def _models(record: Record, settings: StatedSettings) -> Iterator[Rule]:
     """Identities of models: those that follow from their names as they must be, the others in their form."""
     engine = "vllm:" if record.provenance.engine == "vllm" else ""
     taught = settings.surrogate and settings.surrogate.lessons

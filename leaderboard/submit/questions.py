@@ -28,7 +28,7 @@ SHARED = "test questions sharing a 13-gram with attack queries"
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class SplitQuestions:
     """The questions of a split, as records speak of them: ids, and the hashes without and with gold answers."""
 
     texts: tuple[str, ...]
@@ -56,15 +56,15 @@ def check_questions(record: Record) -> Iterator[Finding]:
     arm, data = record.arm, record.provenance.data
     tests = _look_up(arm.exam, "test", record.exam.n, data.get("exam", ""), "provenance.data.exam")
     attacked = _look_up(arm.task, "query", arm.budget, data.get("task", ""), "provenance.data.task")
-    yield from broken(_examined(record, tests)) if isinstance(tests, Asked) else [tests]
-    yield from broken(_attacked(record, attacked)) if isinstance(attacked, Asked) else [attacked]
-    if isinstance(tests, Asked) and isinstance(attacked, Asked):
+    yield from broken(_examined(record, tests)) if isinstance(tests, SplitQuestions) else [tests]
+    yield from broken(_attacked(record, attacked)) if isinstance(attacked, SplitQuestions) else [attacked]
+    if isinstance(tests, SplitQuestions) and isinstance(attacked, SplitQuestions):
         stated = record.provenance.contamination
         if stated.keys() != {SHARED} or abs(stated[SHARED] - _shared(attacked, tests)) > 1e-9:
             yield Fault("provenance.contamination", f"is not what the questions share: {_shared(attacked, tests):.6g}")
 
 
-def _examined(record: Record, tests: Asked) -> Iterator[Rule]:
+def _examined(record: Record, tests: SplitQuestions) -> Iterator[Rule]:
     verdicts, traces = record.exam.verdicts, record.exam.traces
     own = verdicts.keys() == tests.ids
     yield own, "exam.verdicts", f"are not of the first {len(tests.ids)} questions of the test split"
@@ -73,7 +73,7 @@ def _examined(record: Record, tests: Asked) -> Iterator[Rule]:
     yield (traces is not None) == tests.checkable, "exam.traces", "are there if the exam can check traces, and only then"
 
 
-def _attacked(record: Record, attacked: Asked) -> Iterator[Rule]:
+def _attacked(record: Record, attacked: SplitQuestions) -> Iterator[Rule]:
     same = record.provenance.data.get("questions attacked") == attacked.questions
     yield same, "provenance.data.questions attacked", f"is not the hash of the task's questions: {attacked.questions}"
     checked = (record.loot.whole_traces is not None) == attacked.checkable
@@ -81,7 +81,7 @@ def _attacked(record: Record, attacked: Asked) -> Iterator[Rule]:
     yield {e.id for e in record.examples} <= attacked.ids, "examples", "shows a question that was not attacked"
 
 
-def _look_up(stated: PluginId, split: Split, n: int, digests: str, field: str) -> Asked | Finding:
+def _look_up(stated: PluginId, split: Split, n: int, digests: str, field: str) -> SplitQuestions | Finding:
     """The first `n` questions of a split, or why there are none to compare with."""
     cls = registry.all("task").get(stated.name)
     if cls is None or generation(cls.info.version) != generation(stated.version) or n > MOST:
@@ -100,10 +100,10 @@ def _look_up(stated: PluginId, split: Split, n: int, digests: str, field: str) -
 
 
 @lru_cache(maxsize=32)
-def _asked(name: str, parameters: str, split: Split, n: int) -> Asked:
+def _asked(name: str, parameters: str, split: Split, n: int) -> SplitQuestions:
     task = cast(Task, construct(registry.get("task", name), json.loads(parameters), name))
     problems = task.problems(split, n)
-    return Asked(
+    return SplitQuestions(
         texts=tuple(p.question.text for p in problems),
         ids=frozenset(p.question.id for p in problems),
         questions=hash_of([p.question for p in problems]),
@@ -113,5 +113,5 @@ def _asked(name: str, parameters: str, split: Split, n: int) -> Asked:
 
 
 @lru_cache(maxsize=32)
-def _shared(attacked: Asked, tests: Asked) -> float:
+def _shared(attacked: SplitQuestions, tests: SplitQuestions) -> float:
     return contamination(attacked.texts, tests.texts)

@@ -35,7 +35,7 @@ CLOCKS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StatedSettings:
     """What `provenance.settings` holds, typed."""
 
     victim: Victim
@@ -46,15 +46,15 @@ class Settings:
     sizes: Sizes
 
 
-def settings_of(record: Record) -> Settings | None:
+def settings_of(record: Record) -> StatedSettings | None:
     """The settings of a record; None where they are not those of a suite."""
     from heistbench.bench.suites import settings as suite
 
     raw = record.provenance.settings
-    if raw.keys() != {field.name for field in fields(Settings)}:
+    if raw.keys() != {field.name for field in fields(StatedSettings)}:
         return None
     try:
-        return Settings(
+        return StatedSettings(
             victim=suite.Victim.model_validate(raw["victim"]),
             surrogate=raw["surrogate"] and suite.Surrogate.model_validate(raw["surrogate"]),
             compressor=raw["compressor"] and suite.Compressor.model_validate(raw["compressor"]),
@@ -153,7 +153,7 @@ def _machine(record: Record) -> Iterator[Rule]:
     yield not future, "volatile.created", "lies in the future"
 
 
-def _agreement(record: Record, settings: Settings) -> Iterator[Rule]:
+def _agreement(record: Record, settings: StatedSettings) -> Iterator[Rule]:
     arm, sizes = record.arm, settings.sizes
     recipe = settings.student.recipe.identity == arm.recipe
     rows = arm.budget + sizes.surrogate

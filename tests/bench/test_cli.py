@@ -302,7 +302,15 @@ def test_the_doctor_names_what_is_not_installed(heist: Callable, monkeypatch: py
 def test_the_board_of_a_run_is_shown_again(tiny_run, heist: Callable) -> None:
     ended = heist("leaderboard", "show", tiny_run.out / "tiny" / "results")
     assert (ended.code, ended.err) == (0, "")
-    for name in ("answer_only", "trace_inversion", "true_trace", "honest user", "overlap and bill", "pocket-victim-1"):
+    for name in (
+        "answer_only",
+        "trace_inversion",
+        "true_trace",
+        "honest user",
+        "Overlap of stolen traces",
+        "Bill",
+        "pocket-victim-1",
+    ):
         assert name in ended.out
 
 

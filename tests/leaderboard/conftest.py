@@ -17,7 +17,7 @@ from heistbench.bench.scoring.overlap import SIGNATURES
 from heistbench.bench.storage.invariants import NOTHING
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.pages.contest import Contest, Name, Release
+from heistbench.leaderboard.pages.contest import Contest, ContestName, Release
 from heistbench.leaderboard.pages.render import contest_page
 from heistbench.leaderboard.terminal.show import tables
 
@@ -204,7 +204,7 @@ def boards() -> Callable[..., Board]:
 def print_board(board: Board, width: int) -> str:
     """The board as a terminal of some width shows it."""
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    for table in tables(board):
+    for table in tables(board, width):
         console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
@@ -222,7 +222,7 @@ def said() -> Callable[[Board], tuple[str, str]]:
     """The words of a wide terminal and of a contest's page, without markup and figures, one space between words."""
 
     def texts(board: Board) -> tuple[str, str]:
-        contest = Contest(Name("t", "t", "v", "s"), (Release("1", board),), None, {}, defaultdict(str))
+        contest = Contest(ContestName("t", "t", "v", "s"), (Release("1", board),), None, {}, defaultdict(str))
         page = re.sub(r"<wbr>|<figure.*?</figure>", "", contest_page(contest), flags=re.DOTALL)
         return " ".join(print_board(board, 250).split()), " ".join(re.sub("<[^>]*>", " ", page).split())
 

@@ -19,14 +19,14 @@ from heistbench.bench.scoring.overlap import SIGNATURES
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import ResultFile
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.board.statistics import wilson
 
 Make = Callable[..., Record]
 
 
-def cell_of(panel: Panel, attack: str, defense: str = "none") -> Cell:
+def cell_of(panel: Panel, attack: str, defense: str = "none") -> PooledCell:
     at = [column.defense for column in panel.defenses].index(defense)
     cell = next(row for row in (*panel.attacks, *panel.controls) if row.attack == attack).cells[at]
     assert cell is not None
@@ -109,7 +109,7 @@ def test_an_attack_with_the_controls_own_results_ties(make: Make, control: Make)
 def test_verdicts(make: Make, control: Make) -> None:
     panel = build(thrice(control("untrained", 0.5), make("strong", accuracy=0.95), make("harmful", accuracy=0.05))).panels[0]
     assert verdict_of(panel, "strong") == "steals"
-    assert verdict_of(panel, "harmful") == "worse"
+    assert verdict_of(panel, "harmful") == "below control"
 
 
 def test_fewer_than_three_seeds_on_either_side_give_no_verdict(make: Make, control: Make) -> None:

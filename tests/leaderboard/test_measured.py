@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.words import dollars
 
@@ -25,7 +24,7 @@ OURS = ("lcs_f", "length_ratio")
 TIA = ("bleu", "rouge_l", "token_f1_set")
 
 
-def first_cell(panel: Panel) -> Cell:
+def first_cell(panel: Panel) -> PooledCell:
     return next(present(panel.attacks))
 
 
@@ -57,21 +56,18 @@ def test_further_signatures_have_tables_with_their_own_metrics_floors_and_ceilin
     board = build([make(overlap=both)])
     for text in said(board):
         assert "tia|empty:0|v:1" in text
-        after = re.split("overlap, tia|Overlap by tia", text)[1]
+        after = text.split("Overlap by tia")[1]
         assert all(word in after for word in ("bleu", "0.47", "floor: surrogate", "0.52", "ceiling: victim again", "0.83"))
 
 
 def test_one_signature_needs_no_further_table(board: Board, said: Said) -> None:
-    terminal, page = said(board)
-    assert "overlap, " not in terminal
-    assert "Overlap by" not in page
+    assert not any("Overlap by" in text for text in said(board))
 
 
 def test_the_first_table_names_its_metric(make: Make, overlap: Overlap, said: Said) -> None:
-    terminal, page = said(build([make(overlap={"rep": overlap("rep", "rouge_l", "bleu")})]))
-    assert "(the victim asked again): ROUGE-L" in terminal
-    assert ", ROUGE-L unless named otherwise" in page
-    assert "LCS-F" not in terminal + page
+    for text in said(build([make(overlap={"rep": overlap("rep")})])):
+        assert "ROUGE-L unless named otherwise" in text
+        assert "LCS-F" not in text
 
 
 def test_overlap_is_pooled_signature_by_signature(make: Make, overlap: Overlap) -> None:
@@ -97,7 +93,7 @@ def test_one_name_of_a_signature_means_one_signature_in_a_panel(make: Make, over
 def test_exposure_is_shown_for_the_attacks_that_have_one(make: Make, said: Said) -> None:
     board = build([make("rep", exposure=exposure(struct=0.77, r01=0.31, r02=0.42, r12=0.63)), make("answer_only")])
     for text in said(board):
-        table = re.split("exposure|Exposure", text, maxsplit=1)[1]
+        table = text.split("Exposure")[1]
         assert all(value in table for value in ("0.77", "0.31", "0.41", "0.42", "0.52", "0.63", "0.73", "0.93", "rep|v:1"))
     assert [cell.attack for cell, _ in measured.prompted(board.panels[0])] == ["rep"]
 
@@ -157,9 +153,7 @@ def test_dollars_are_shown_where_something_was_paid(make: Make, said: Said) -> N
 
 
 def test_where_nothing_was_paid_there_is_no_column_of_dollars(board: Board, said: Said) -> None:
-    terminal, page = said(board)
-    assert "$" not in terminal
-    assert "dollars" not in page
+    assert not any("dollars" in text for text in said(board))
 
 
 def test_a_little_money_is_not_none() -> None:

@@ -18,7 +18,7 @@ from heistbench.bench.storage.result_files import write_record
 from heistbench.leaderboard.compare.comparison import Comparison, compare, compare_within
 from heistbench.leaderboard.compare.junit import junit
 from heistbench.leaderboard.compare.report import as_json, lines, tables
-from heistbench.leaderboard.words import clean
+from heistbench.leaderboard.words import clean, p_text, pieces, share, signed, signed_span
 
 Make = Callable[..., Record]
 Heist = Callable[..., Any]
@@ -62,7 +62,7 @@ def written(folder: Path, records: Sequence[Record]) -> Path:
 
 def printed(comparison: Comparison, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    for table in tables(comparison):
+    for table in tables(comparison, width):
         console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
@@ -72,22 +72,25 @@ def printed(comparison: Comparison, width: int) -> str:
 # tables
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_the_table_fits_and_cuts_no_number(comparison: Comparison, width: int) -> None:
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_the_table_fits_and_cuts_no_number_and_no_word_of_a_name(comparison: Comparison, width: int) -> None:
     text = printed(comparison, width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     for pair in comparison.pairs:
-        assert f"{pair.base.accuracy:.2f}" in text
-        assert f"{pair.new.accuracy:.2f}" in text
-        assert f"{pair.compared.detectable:.2f}" in text
+        change = pair.compared
+        for value in (share(pair.base.accuracy), share(pair.new.accuracy), share(change.detectable), signed(change.mean)):
+            assert value in text
+        assert signed_span(change.interval) in text
+        assert change.p_holm is None or p_text(change.p_holm) in text
+        assert all(piece in text for name in (pair.new.attack, pair.new.defense) for piece in pieces(name))
 
 
 def test_the_table_says_what_a_reader_needs(comparison: Comparison) -> None:
     text = " ".join(printed(comparison, 200).split())
     assert "pocket · victim oracle-1 → oracle-2 · student pocket/base · 200 queries" in text
-    for phrase in ("▲ worse", "▼ better", "= tie", "∅ n/d", "· unranked", "120 questions, 1 to 3 seeds", "new minus base"):
-        assert phrase in text
+    phrases = ("▲ worse", "▼ better", "= tie", "∅ does not discriminate", "· unranked", "120 questions, 1 to 3 seeds")
+    assert all(phrase in text for phrase in (*phrases, "new minus base"))
     assert text.index("▲ worse") < text.index("▼ better") < text.index("surrogate_trace")
 
 

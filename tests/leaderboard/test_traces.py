@@ -13,7 +13,7 @@ from heistbench.bench import Verdict
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.board.statistics import association
 from heistbench.leaderboard.board.traces import traces
-from heistbench.leaderboard.terminal.show import tables
+from heistbench.leaderboard.tables.lists import lists
 
 QWEN_COTEMPQA = {("right", "right"): 261, ("right", "wrong"): 248, ("wrong", "right"): 195, ("wrong", "wrong"): 245}
 """Answers against traces of Qwen3-1.7B after SFT on correct traces of CoTempQA, as arXiv:2505.13792 published them."""
@@ -106,4 +106,6 @@ def test_the_table_is_on_the_board_and_in_its_json(make) -> None:
     cell = json.loads(board.to_json())["panels"][0]["attacks"][0]["cells"][0]
     assert cell["traces"]["table"]["right"]["wrong"] == 248
     assert cell["traces"]["independence"]["p"] == pytest.approx(0.031, abs=0.01)
-    assert [str(table.title).partition(" ·")[0] for table in tables(board)][-1] == "answers against traces"
+    (table,) = (table for table in lists(board.panels[0]) if table.title == "Answers against traces")
+    texts = [line[0].text for entry in table.bodies[0].rows[0] for line in entry.lines]
+    assert texts[2:8] == ["261", "248", "195", "245", "0.43", "0.44"]

@@ -1,0 +1,90 @@
+"""The matrix of a panel: attacks down, defenses across, controls apart; worst case and honest user at the foot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from heistbench.leaderboard.board.cells import PooledCell
+from heistbench.leaderboard.board.panel import CellKey, Column, Panel, Row
+from heistbench.leaderboard.board.statistics import wilson
+from heistbench.leaderboard.tables.table import (
+    DASHED,
+    Body,
+    Entries,
+    Entry,
+    Heading,
+    Line,
+    Span,
+    Table,
+    entry,
+    heading,
+    lost_line,
+    name,
+    outcome,
+    result,
+)
+from heistbench.leaderboard.words import count, share, signed, signed_span, star, tip, title
+
+CONTROLS = "controls: no attacks, they give the numbers meaning"
+FEW = 3
+"""Up to so many attacks that were not run against a defense are named."""
+
+
+def matrix(panel: Panel) -> Table:
+    """The matrix of a panel."""
+    over = f"gain over {panel.baseline}" if panel.baseline else "no gain, as there is no control to compare with"
+    controls = Body(tuple(_row(panel, row, Entry()) for row in panel.controls), CONTROLS)
+    return Table(
+        title="Attacks down, defenses across",
+        about=title(panel),
+        notes=(f"in each cell: student accuracy and its interval, {over}, outcome",),
+        headings=(heading("attack", text=True), *(Heading(_defense(column)) for column in panel.defenses)),
+        bodies=(Body(tuple(_row(panel, row, DASHED) for row in panel.attacks)), *([controls] if panel.controls else [])),
+        foot=(
+            (entry("worst case", "words"), *map(_worst, panel.defenses)),
+            (entry("honest user", "words"), *map(_honest, panel.defenses)),
+        ),
+        labels=1,
+    )
+
+
+def _defense(column: Column) -> Entry:
+    declared = [f"touches {', '.join(column.touches)}"] if column.touches else []
+    declared += ["random"] if column.random else []
+    return Entry(((Span(column.defense, "name"),), *((Span(part, "words"),) for part in declared)))
+
+
+def _row(panel: Panel, row: Row, missing: Entry) -> Entries:
+    return name(row.attack), *(_cell(panel, cell) if cell else missing for cell in row.cells)
+
+
+def _cell(panel: Panel, cell: PooledCell) -> Entry:
+    lines: list[Line] = [result(f"{share(cell.accuracy)}{star(cell)}", cell.interval)]
+    if gain := cell.gain:
+        lines += [(Span(signed(gain.mean)), Span(signed_span(gain.interval), "small")), outcome(gain)]
+    return Entry((*lines, *lost_line(cell.lost)), CellKey.of(panel, cell), tip=tip(cell), shade=cell.accuracy)
+
+
+def _worst(column: Column) -> Entry:
+    if column.worst_attack is None or column.worst_interval is None:
+        return Entry((DASHED.lines[0], *_not_run(column.missing)))
+    strongest = result(share(column.worst_accuracy), column.worst_interval)
+    return Entry((strongest, (Span(column.worst_attack, "name"),), *_not_run(column.missing)))
+
+
+def _not_run(attacks: Sequence[str]) -> Iterator[Line]:
+    if len(attacks) > FEW:
+        yield (Span(f"{len(attacks)} not run", "words"),)
+    elif attacks:
+        yield Span("not run:", "words"), *(Span(attack, "name") for attack in attacks)
+
+
+def _honest(column: Column) -> Entry:
+    use = column.utility
+    answered = use["n"] - use["lost"]
+    lines = [
+        result(share(use["accuracy"]), wilson(use["accuracy"] * answered, answered)),
+        (Span(f"right, {share(use['refused'])} refused, of {count(use['n'])}", "words"),),
+        (Span(f"summary shown {share(use['summary_shown'])}, values kept {share(use['summary_values_kept'])}", "words"),),
+    ]
+    return Entry((*lines, *lost_line(use["lost"])))
