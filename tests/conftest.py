@@ -27,6 +27,7 @@ from filelock import FileLock  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from heistbench.bench.contracts.registry import registry  # noqa: E402
+from heistbench.bench.models.checkpoints import forget  # noqa: E402
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("repeatable")
@@ -80,6 +81,7 @@ def run_heist(*words: object) -> Ended:
     from heistbench.bench.cli import main
 
     out, err, code = StringIO(), StringIO(), 0
+    forget()  # a process of its own would have resolved nothing yet
     with (
         mock.patch.object(sys, "argv", ["heist", *map(str, words)]),
         mock.patch.dict(os.environ),

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from heistbench.bench import WRAPPERS
-from heistbench.bench.stages.collect import Theft, collect
-from heistbench.bench.stages.context import World
+from heistbench.bench.stages.collect import Collect, Theft
+from heistbench.bench.stages.pipeline import StoredCell
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import Cell, Suite
+from heistbench.bench.suites.cells import Cell
+from heistbench.bench.suites.settings import Suite
 
 N = 16
 VICTIMS = ["pocket/victim-1", "pocket/victim-2"]
@@ -38,16 +39,16 @@ def rob(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Theft, 
 
     def rob(attack: str, victim: int = 1, defense: str = "none", n: int = N) -> tuple[Theft, int]:
         cell = Cell(suite, suite.victims[victim - 1], defense, attack, "pocket", "pocket", suite.students[0], n, 0)
-        world = World(cell, store)
-        theft = collect(world)
-        return theft, whole(world, theft)
+        context = StoredCell(cell, store)
+        theft = context.result(Collect(context))
+        return theft, whole(context, theft)
 
     return rob
 
 
-def whole(world: World, theft: Theft) -> int:
-    problems = {problem.question.id: problem for problem in world.attacked}
-    return sum(world.task.check(problems[row.id], row.trace or "").whole for row in theft.rows)
+def whole(context: StoredCell, theft: Theft) -> int:
+    problems = {problem.question.id: problem for problem in context.attacked}
+    return sum(context.task.check(problems[row.id], row.trace or "").whole for row in theft.rows)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)

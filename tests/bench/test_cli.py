@@ -279,7 +279,7 @@ def test_the_doctor_finds_a_damaged_model_and_says_what_mends_it(
 
     shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "pocket" / "base")
     (tmp_path / "pocket" / "base" / "config.json").write_text("{}")
-    for module in ("heistbench.bench.models.checkpoints", doctor.__name__):
+    for module in ("heistbench.bench.storage.shipped_models", doctor.__name__):
         monkeypatch.setattr(f"{module}.SHIPPED", tmp_path)
     ended = heist("doctor", "--json")
     (bad,) = [check for check in json.loads(ended.out) if not check["ok"]]

@@ -38,10 +38,11 @@ from heistbench.bench import (
 )
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.wall import Desk, _Line, _serve, attacker
-from heistbench.bench.stages.collect import collect
-from heistbench.bench.stages.context import World
+from heistbench.bench.stages.collect import Collect, Theft
+from heistbench.bench.stages.pipeline import StoredCell
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import Cell, Suite
+from heistbench.bench.suites.cells import Cell
+from heistbench.bench.suites.settings import Suite
 
 GOLD, TRACE = "GOLD-7c1e", "TRACE-7c1e"
 pytestmark = pytest.mark.usefixtures("own_plugins")
@@ -221,7 +222,7 @@ def use_world() -> None:
 
 
 @pytest.fixture
-def world_of(tmp_path: Path) -> Callable[..., World]:
+def context_of(tmp_path: Path) -> Callable[..., StoredCell]:
     use_world()
     raw = {
         "name": "spied",
@@ -234,15 +235,19 @@ def world_of(tmp_path: Path) -> Callable[..., World]:
         "controls": [],
     }
 
-    def world(attack: str, defense: str = "curtain", size: int = 3) -> World:
+    def context(attack: str, defense: str = "curtain", size: int = 3) -> StoredCell:
         suite = Suite.model_validate({**raw, "sizes": {"query": size, "surrogate": 2, "test": 2}})
         cell = Cell(suite, suite.victims[0], defense, attack, "marked", "marked", suite.students[0], budget=size, seed=0)
-        return World(cell, Store(tmp_path / "store"))
+        return StoredCell(cell, Store(tmp_path / "store"))
 
-    return world
+    return context
 
 
-def test_an_attack_can_reach_neither_gold_nor_trace(world_of: Callable[..., World], tmp_path: Path) -> None:
+def theft_of(context: StoredCell) -> Theft:
+    return context.result(Collect(context))
+
+
+def test_an_attack_can_reach_neither_gold_nor_trace(context_of: Callable[..., StoredCell], tmp_path: Path) -> None:
     seen: set[str] = set()
 
     @attack("spy", version="1-A")
@@ -258,8 +263,8 @@ def test_an_attack_can_reach_neither_gold_nor_trace(world_of: Callable[..., Worl
             assert kit.truth is None
             return [Stolen(q.id, q.text, e.summary, e.text) for q, e in zip(questions, exposures, strict=True)]
 
-    theft = collect(world_of("spy"))
-    assert [row["reply"]["trace"] for row in theft.sealed] == [f"{TRACE}-query-{i}" for i in range(3)]  # it was there to be found
+    theft = theft_of(context_of("spy"))
+    assert [query.reply.trace for query in theft.sealed] == [f"{TRACE}-query-{i}" for i in range(3)]  # it was there to be found
     assert "question query 2" in seen
     assert "question surrogate 1" in seen
     assert [text for text in seen if GOLD in text or TRACE in text] == []
@@ -267,7 +272,7 @@ def test_an_attack_can_reach_neither_gold_nor_trace(world_of: Callable[..., Worl
     assert [row.trace for row in theft.rows] == ["a recap"] * 3
 
 
-def test_without_the_curtain_the_spy_sees_what_is_served_and_no_more(world_of: Callable[..., World]) -> None:
+def test_without_the_curtain_the_spy_sees_what_is_served_and_no_more(context_of: Callable[..., StoredCell]) -> None:
     seen: set[str] = set()
 
     @attack("spy", version="1-A")
@@ -277,7 +282,7 @@ def test_without_the_curtain_the_spy_sees_what_is_served_and_no_more(world_of: C
             seen.update(texts(self, target, kit, questions, exposures))
             return []
 
-    collect(world_of("spy", "none"))
+    theft_of(context_of("spy", "none"))
     assert {text for text in seen if GOLD in text or TRACE in text} == {f"{GOLD}-query-0", f"recap of {TRACE}-query-0"}
 
 
@@ -290,7 +295,7 @@ def test_the_spy_has_walked_every_verb() -> None:
 
 
 @pytest.mark.parametrize("verb", ["truth_gold", "truth_replies", "truth_wrong_traces"])
-def test_the_truth_is_refused_to_attacks(world_of: Callable[..., World], verb: str) -> None:
+def test_the_truth_is_refused_to_attacks(context_of: Callable[..., StoredCell], verb: str) -> None:
     @attack("burglar", version="1-A")
     class Burglar(Attack):
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
@@ -298,7 +303,7 @@ def test_the_truth_is_refused_to_attacks(world_of: Callable[..., World], verb: s
                 kit._line.call(verb, [questions[0].id])
             return []
 
-    assert collect(world_of("burglar")).rows == []
+    assert theft_of(context_of("burglar")).rows == []
 
 
 @pytest.mark.parametrize("verb", ["bill", "sealed", "_api", "_problems", "__init__", "__class__", "_charge"])
@@ -308,7 +313,7 @@ def test_only_the_desks_own_verbs_are_answered(verb: str, privileged: bool) -> N
         target._line.call(verb)
 
 
-def test_questions_of_other_tasks_are_of_the_attackers_own_split(world_of: Callable[..., World]) -> None:
+def test_questions_of_other_tasks_are_of_the_attackers_own_split(context_of: Callable[..., StoredCell]) -> None:
     lent: list[Question] = []
 
     @attack("borrower", version="1-A")
@@ -319,12 +324,12 @@ def test_questions_of_other_tasks_are_of_the_attackers_own_split(world_of: Calla
                 kit.questions_of("nowhere", 2)
             return []
 
-    collect(world_of("borrower"))
+    theft_of(context_of("borrower"))
     pocket = [p.question for p in registry.build("task", "pocket").problems("surrogate", 2)]
     assert lent == [*pocket, Question("surrogate-0", "question surrogate 0"), Question("surrogate-1", "question surrogate 1")]
 
 
-def test_a_privileged_control_gets_the_truth(world_of: Callable[..., World]) -> None:
+def test_a_privileged_control_gets_the_truth(context_of: Callable[..., StoredCell]) -> None:
     @attack("insider", version="1-A", control=True, privileged=True)
     class Insider(Attack):
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
@@ -332,13 +337,13 @@ def test_a_privileged_control_gets_the_truth(world_of: Callable[..., World]) -> 
             assert [r.trace for r in kit.truth.replies(questions)] == [f"{TRACE}-query-{i}" for i in range(3)]
             return [Stolen(q.id, q.text, w, g) for q, w, g in zip(questions, wrong, gold, strict=True)]
 
-    theft = collect(world_of("insider"))
+    theft = theft_of(context_of("insider"))
     assert [(row.trace, row.answer) for row in theft.rows] == [(f"WRONG-query-{i}", f"{GOLD}-query-{i}") for i in range(3)]
     assert theft.bill.queries == 3  # looking past the defense costs as much as asking
 
 
 @pytest.mark.parametrize("how", ["how=uniform", "how=near", "how=uniform,fresh=true"])
-def test_rehearsing_does_not_undo_noise(world_of: Callable[..., World], how: str) -> None:
+def test_rehearsing_does_not_undo_noise(context_of: Callable[..., StoredCell], how: str) -> None:
     """Kerckhoffs: how the defense works is known, and what it draws for the victim's replies is not."""
     undone: list[bool] = []
 
@@ -354,14 +359,14 @@ def test_rehearsing_does_not_undo_noise(world_of: Callable[..., World], how: str
                 undone.append(before == ["7"])
             return []
 
-    collect(world_of("undoer", f"sevens+noise_answers(rate=1,{how})", size=20))
+    theft_of(context_of("undoer", f"sevens+noise_answers(rate=1,{how})", size=20))
     assert sum(undone) < 18  # moved by one, a digit is guessed half the time
 
 
 # the budget
 
 
-def test_the_budget_is_held_and_what_is_over_it_is_not_billed(world_of: Callable[..., World]) -> None:
+def test_the_budget_is_held_and_what_is_over_it_is_not_billed(context_of: Callable[..., StoredCell]) -> None:
     @attack("greedy", version="1-A")
     class Greedy(Attack):
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
@@ -376,13 +381,12 @@ def test_the_budget_is_held_and_what_is_over_it_is_not_billed(world_of: Callable
                 target.ask(prompts[:1])
             return []
 
-    world = world_of("greedy")
-    theft = collect(world)
+    theft = theft_of(context_of("greedy"))
     assert theft.bill.queries == 3
     assert len(theft.sealed) == 3
 
 
-def test_every_query_is_billed_by_its_tokens(world_of: Callable[..., World]) -> None:
+def test_every_query_is_billed_by_its_tokens(context_of: Callable[..., StoredCell]) -> None:
     @attack("asker", version="1-A")
     class Asker(Attack):
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
@@ -390,29 +394,29 @@ def test_every_query_is_billed_by_its_tokens(world_of: Callable[..., World]) -> 
                 target.ask([Prompt.of(question.text)])
             return []
 
-    bill = collect(world_of("asker")).bill
+    bill = theft_of(context_of("asker")).bill
     # A recorded victim counts words: three to a question, one to a trace, one to an answer.
     assert (bill.queries, bill.prompt_tokens, bill.completion_tokens) == (3, 9, 6)
 
 
 @pytest.mark.parametrize("ids", [["query-0", "query-0"], ["query-0", "test-0"], ["nonsense"]])
-def test_loot_of_other_questions_is_refused(world_of: Callable[..., World], ids: list[str]) -> None:
+def test_loot_of_other_questions_is_refused(context_of: Callable[..., StoredCell], ids: list[str]) -> None:
     @attack("forger", version="1-A")
     class Forger(Attack):
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
             return [Stolen(key, "t", None, "1") for key in ids]
 
     with pytest.raises(HeistError, match="attack forger returned a question twice, or one that it neither was given nor owns"):
-        collect(world_of("forger"))
+        theft_of(context_of("forger"))
 
 
-def test_loot_may_hold_the_attackers_own_questions(world_of: Callable[..., World]) -> None:
+def test_loot_may_hold_the_attackers_own_questions(context_of: Callable[..., StoredCell]) -> None:
     @attack("augmenter", version="1-A")
     class Augmenter(Attack):
         def steal(self, target: Any, questions: Any, kit: Any) -> list[Stolen]:
             return [Stolen(q.id, q.text, None, "1") for q in [*questions, *kit.questions()]]
 
-    assert [row.id for row in collect(world_of("augmenter")).rows] == [f"query-{i}" for i in range(3)] + [
+    assert [row.id for row in theft_of(context_of("augmenter")).rows] == [f"query-{i}" for i in range(3)] + [
         f"surrogate-{i}" for i in range(2)
     ]
 

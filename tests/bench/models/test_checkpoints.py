@@ -2,18 +2,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from heistbench.bench import HeistError
 from heistbench.bench.contracts.recipes import Recipe
-from heistbench.bench.models.checkpoints import checkpoint, digest, digest_folder
+from heistbench.bench.models.checkpoints import checkpoint, forget, know, resolved
 from heistbench.bench.models.pocket_models import PUPILS
 from heistbench.bench.storage.shipped_models import SHIPPED, card
+from heistbench.bench.storage.store import digest, digest_folder
 
 MODELS = [f"pocket/{name}" for name in PUPILS]
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Every test resolves references anew, as a run does."""
+    forget()
+    yield
+    forget()
 
 
 @pytest.fixture
@@ -112,7 +121,21 @@ def test_a_folder_is_identified_by_its_content_and_not_by_its_place(tmp_path: Pa
     assert first.identity == second.identity
     assert first.identity.startswith("local:")
     (tmp_path / "b" / "config.json").write_text((tmp_path / "b" / "config.json").read_text() + " ")
+    forget()
     assert checkpoint(str(tmp_path / "b")).identity != first.identity
+
+
+def test_a_folder_is_hashed_once_per_run_and_not_at_all_where_its_identity_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SHIPPED / "pocket" / "base", tmp_path / "base")
+    first = checkpoint(str(tmp_path / "base"))
+    monkeypatch.setattr("heistbench.bench.models.checkpoints.digest_folder", lambda path: pytest.fail("hashed again"))
+    assert checkpoint(str(tmp_path / "base")) is first
+    models = resolved()
+    forget()  # as in a process that has just begun
+    know(models)
+    assert checkpoint(str(tmp_path / "base")) == first
 
 
 def test_a_built_model_can_be_used_from_its_folder(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from heistbench.bench import HeistError, Prompt, render_reply
 from heistbench.bench.contracts.recipes import Recipe, Sampling
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import encode, render_prompt
-from heistbench.bench.models.checkpoints import Checkpoint, digest
+from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.fine_tuning import (
     GPU_TOKENS,
     TrainingReport,
@@ -27,6 +27,7 @@ from heistbench.bench.models.fine_tuning import (
 )
 from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.models.transformers_engine import TransformersEngine
+from heistbench.bench.storage.store import digest
 from heistbench.bench.suites.files import load_suite
 
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)

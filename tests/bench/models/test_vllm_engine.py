@@ -23,7 +23,7 @@ from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.provider_engine import InspectEngine
 from heistbench.bench.models.transformers_engine import TransformersEngine
-from heistbench.bench.models.vllm_engine import VllmEngine, _loaded, unload
+from heistbench.bench.models.vllm_engine import VllmEngine, _loaded
 from heistbench.bench.suites.settings import Api
 
 GREEDY = Sampling(max_new_tokens=112)
@@ -53,7 +53,7 @@ def test_a_process_holds_one_model(widen: Widen, prompts: list[Prompt]) -> None:
         engine = VllmEngine(checkpoint(widen(name)))
         assert engine.reply(prompts, GREEDY) == TransformersEngine(checkpoint(name)).reply(prompts, GREEDY)
         assert len(_loaded) == 1
-    unload()
+    VllmEngine.unload()
     assert not _loaded
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from heistbench.bench import HeistError, Prompt
-from heistbench.bench.contracts.recipes import Sampling
-from heistbench.bench.stages.context import World
+from heistbench.bench import HeistError, Prompt, Reply
+from heistbench.bench.stages.pipeline import StoredCell
+from heistbench.bench.stages.surrogate import SurrogateReplies, surrogate_checkpoint
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
+from heistbench.bench.suites.settings import Decoding
 
 RECIPE = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2, "max_length": 256}
 SCRATCH = {
@@ -34,12 +35,12 @@ SCRATCH = {
 
 
 @pytest.fixture
-def world_of(suite_file: Callable, tmp_path: Path) -> Callable[..., World]:
-    def world(**changes: object) -> World:
+def context_of(suite_file: Callable, tmp_path: Path) -> Callable[..., StoredCell]:
+    def context(**changes: object) -> StoredCell:
         suite = load_suite(str(suite_file(**{**SCRATCH, **changes})))
-        return World(cells(suite)[0], Store(tmp_path / "store"))
+        return StoredCell(cells(suite)[0], Store(tmp_path / "store"))
 
-    return world
+    return context
 
 
 def test_a_suite_of_nothing_shipped_runs(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
@@ -59,36 +60,42 @@ def test_a_suite_of_nothing_shipped_runs(suite_file: Callable, tmp_path: Path, h
     assert found["untrained"]["provenance"]["models"]["student after"] == models["student before"]
 
 
-def test_a_scratch_model_is_made_once_a_task(world_of: Callable[..., World]) -> None:
-    assert world_of().resolve("scratch/16x1") == world_of().resolve("scratch/16x1")
-    assert world_of().resolve("scratch/8x1") != world_of().resolve("scratch/16x1")
+def test_a_scratch_model_is_made_once_a_task(context_of: Callable[..., StoredCell]) -> None:
+    assert context_of().resolve("scratch/16x1") == context_of().resolve("scratch/16x1")
+    assert context_of().resolve("scratch/8x1") != context_of().resolve("scratch/16x1")
 
 
-def test_a_surrogate_is_what_it_was_taught(world_of: Callable[..., World]) -> None:
-    plain, taught = (world_of(surrogate={**SCRATCH["surrogate"], "lessons": n}).surrogate for n in (0, 16))
-    other = world_of(surrogate={**SCRATCH["surrogate"], "lessons": 15}).surrogate
+def test_a_surrogate_is_what_it_was_taught(context_of: Callable[..., StoredCell]) -> None:
+    plain, other, taught = (
+        surrogate_checkpoint(context_of(surrogate={**SCRATCH["surrogate"], "lessons": n})) for n in (0, 15, 16)
+    )
     assert plain.identity.startswith("scratch:")
     assert len({plain.identity, taught.identity, other.identity}) == 3
-    assert world_of().surrogate == taught
+    assert surrogate_checkpoint(context_of()) == taught
 
 
-def test_surrogate_replies_are_kept(world_of: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts = [Prompt.of(p.question.text) for p in world_of().problems("query")[:3]]
-    first, seconds = world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4))
-    monkeypatch.setattr("heistbench.bench.stages.context.engine", lambda *source: pytest.fail("asked the model again"))
-    assert world_of().surrogate_replies(prompts, Sampling(max_new_tokens=4)) == (first, seconds)
-    assert len(first) == 3
+def test_surrogate_replies_are_kept(context_of: Callable[..., StoredCell], monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = tuple(Prompt.of(p.question.text) for p in context_of().problems("query")[:3])
+
+    def replies() -> tuple[list[Reply], float]:
+        context = context_of()
+        return context.result(SurrogateReplies(context, prompts, Decoding(max_new_tokens=4), seed=0))
+
+    first = replies()
+    monkeypatch.setattr("heistbench.bench.stages.surrogate.engine", lambda *source: pytest.fail("asked the model again"))
+    assert replies() == first
+    assert len(first[0]) == 3
 
 
-def test_splits_are_as_large_as_the_suite_says(world_of: Callable[..., World]) -> None:
-    world = world_of()
-    assert [len(world.problems(split)) for split in ("query", "surrogate", "test")] == [12, 30, 6]
+def test_splits_are_as_large_as_the_suite_says(context_of: Callable[..., StoredCell]) -> None:
+    context = context_of()
+    assert [len(context.problems(split)) for split in ("query", "surrogate", "test")] == [12, 30, 6]
 
 
 @pytest.mark.parametrize("reference", ["scratch/16", "pocket/nobody", "nowhere"])
-def test_an_unknown_model_is_an_error(world_of: Callable[..., World], reference: str) -> None:
+def test_an_unknown_model_is_an_error(context_of: Callable[..., StoredCell], reference: str) -> None:
     with pytest.raises(HeistError, match=reference):
-        world_of().resolve(reference)
+        context_of().resolve(reference)
 
 
 # exams elsewhere, and suites without an attacker's models
@@ -132,11 +139,11 @@ def test_students_may_be_examined_on_another_task(suite_file: Callable, tmp_path
     assert "examined on elsewhere" in ended.out
 
 
-def test_honest_users_ask_what_nobody_attacks(world_of: Callable[..., World]) -> None:
-    world = world_of()
-    asked = {p.question.id for p in world.honest}
-    assert asked == {p.question.id for p in world.problems("test")}
-    assert not asked & {p.question.id for split in ("query", "surrogate") for p in world.problems(split)}
+def test_honest_users_ask_what_nobody_attacks(context_of: Callable[..., StoredCell]) -> None:
+    context = context_of()
+    asked = {p.question.id for p in context.honest}
+    assert asked == {p.question.id for p in context.problems("test")}
+    assert not asked & {p.question.id for split in ("query", "surrogate") for p in context.problems(split)}
 
 
 def test_a_suite_may_name_no_surrogate(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from heistbench.bench import Prompt, Style, Task, compression_prompt
 from heistbench.bench.contracts.recipes import Sampling
-from heistbench.bench.contracts.registry import identity, registry
-from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
+from heistbench.bench.contracts.registry import keyed, registry, spec_of
+from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Completion
-from heistbench.bench.stages.summaries import Summarizer
+from heistbench.bench.stages.pipeline import StoredCell
+from heistbench.bench.stages.summaries import summaries_identity, summarize
 from heistbench.bench.storage.store import Store
+from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.files import load_suite
 from heistbench.bench.suites.settings import Compressor
 
 POCKET, GSM8K = registry.build("task", "pocket"), registry.build("task", "gsm8k")
@@ -26,21 +30,49 @@ class FakeEngine:
     """Says what it is told to, and remembers what it was asked."""
 
     def __init__(self, said: Sequence[str]) -> None:
-        self.said, self.asked = said, list[tuple[list[Prompt], Sampling]]()
+        self.said, self.asked = said, list[tuple[Sequence[Prompt], Sampling]]()
 
-    def generate(self, prompts: list[Prompt], sampling: Sampling) -> list[Completion]:
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
         self.asked.append((prompts, sampling))
         return [Completion(text, "stop", 1, 1) for text in self.said]
 
 
+class Anywhere(StoredCell):
+    """A cell to whom every model is known."""
+
+    def resolve(self, reference: str) -> Checkpoint:
+        return Checkpoint(f"id of {reference}", reference)
+
+
+@dataclass
+class Summarizer:
+    """What a compressor, or a task's own rule, makes of traces in a cell."""
+
+    context: StoredCell
+    compressor: Compressor | None
+
+    def __call__(self, traces: Sequence[str]) -> list[str | None]:
+        return summarize(self.context, traces, self.compressor, "summaries")
+
+    @property
+    def identity(self) -> Any:
+        return summaries_identity(self.context, self.compressor)
+
+
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summarizer]:
+def make(tmp_path: Path, suite_file: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summarizer]:
     """A summarizer of pocket traces; `engine` is what its compressor runs on."""
 
-    def make(compressor: Compressor | None = None, engine: FakeEngine | None = None, task: Task = POCKET) -> Summarizer:
+    def make(
+        compressor: Compressor | None = None,
+        engine: FakeEngine | None = None,
+        task: Task = POCKET,
+        context: type[StoredCell] = Anywhere,
+    ) -> Summarizer:
         if engine:
-            monkeypatch.setattr("heistbench.bench.stages.summaries.engine", lambda source: engine)
-        return Summarizer(task, compressor, lambda name: Checkpoint(f"id of {name}", name), Store(tmp_path))
+            monkeypatch.setattr("heistbench.bench.stages.completions.engine", lambda source: engine)
+        cell = cells(load_suite(str(suite_file(tasks=[spec_of(task)]))))[0]
+        return Summarizer(context(cell, Store(tmp_path / "store")), compressor)
 
     return make
 
@@ -50,7 +82,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summa
 
 def test_without_a_compressor_the_task_summarizes(make: Callable[..., Summarizer]) -> None:
     assert make()(TRACES) == ["s1 star gives 7 .", None]
-    assert make().identity == identity(POCKET)
+    assert make().identity == keyed(POCKET)
 
 
 def test_a_task_without_summaries_has_none(make: Callable[..., Summarizer]) -> None:
@@ -67,7 +99,7 @@ def test_a_compressor_is_asked_in_its_style(make: Callable[..., Summarizer], sty
     settings = Compressor(model="m", style=style, decoding={"temperature": 0.7, "max_new_tokens": 9})
     assert make(settings, engine)(TRACES) == ["one", "two"]
     ((prompts, sampling),) = engine.asked
-    assert prompts == [compression_prompt(trace, style) for trace in TRACES]
+    assert list(prompts) == [compression_prompt(trace, style) for trace in TRACES]
     assert sampling == Sampling(temperature=0.7, max_new_tokens=9)
 
 
@@ -105,10 +137,10 @@ def test_all_that_changes_summaries_is_in_their_identity(make: Callable[..., Sum
 
 
 @pytest.mark.parametrize("style", get_args(Style))
-def test_the_shipped_compressor_tells_what_each_star_gave(tmp_path: Path, style: Style) -> None:
+def test_the_shipped_compressor_tells_what_each_star_gave(make: Callable[..., Summarizer], style: Style) -> None:
     settings = Compressor(model="pocket/compressor", style=style, decoding={"max_new_tokens": 64})
     traces = [problem.trace for problem in POCKET.problems("dev", 12)]
-    said = Summarizer(POCKET, settings, checkpoint, Store(tmp_path))(traces)
+    said = make(settings, context=StoredCell)(traces)
     mark = r"\d+\." if style == "bubbles" else r"\*\*s\d+\*\*"
     right = 0
     for trace, summary in zip(traces, said, strict=True):

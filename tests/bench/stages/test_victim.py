@@ -19,12 +19,11 @@ from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, spent
 from heistbench.bench.stages.defended import DefendedApi, admit, release
-from heistbench.bench.stages.summaries import Summarizer
 from heistbench.bench.stages.victim import OUTAGE, TELLING, VictimModel
 from heistbench.bench.storage.ledger import Ledger
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import defenses_of
-from heistbench.bench.suites.settings import Compressor, Victim
+from heistbench.bench.suites.settings import Victim
 
 PLAIN = Reply("3 is 3", "recap 3", "the answer is 41", Usage(2, 5, 3), "stop")
 
@@ -66,9 +65,9 @@ class FakeVictim:
 
     asked: list[tuple[Prompt, int]] = field(default_factory=list)
 
-    def reply(self, asked: list[tuple[Prompt, int]], arrived: Arrived = unheard) -> list[Reply]:
-        self.asked += asked
-        return [Reply("hidden", "recap", f"{prompt.text} = 7", Usage(1, 2, 1), "stop") for prompt, _ in asked]
+    def reply(self, queries: Sequence[tuple[Prompt, int]], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
+        self.asked += queries
+        return [Reply("hidden", "recap", f"{prompt.text} = 7", Usage(1, 2, 1), "stop") for prompt, _ in queries]
 
 
 def prompts(*texts: str) -> list[Prompt]:
@@ -229,15 +228,16 @@ def test_a_sticky_defense_gets_the_same_generator_again(fresh: str, same: bool) 
 POCKET = registry.build("task", "pocket")
 
 
-def summarizer(store: Store, compressor: Compressor | None = None) -> Summarizer:
-    return Summarizer(POCKET, compressor, checkpoint, store)
+def by_the_task(traces: Sequence[str]) -> list[str | None]:
+    """Summaries by the task's own rule."""
+    return [POCKET.summarize(trace) for trace in traces]
 
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> VictimModel:
     store = Store(tmp_path)
     records = partial(RecordedEngine, POCKET.problems("query", 4))
-    return VictimModel(Victim(model="recorded"), "recorded", records, summarizer(store), store)
+    return VictimModel(Victim(model="recorded"), "recorded", records, by_the_task, store)
 
 
 def test_a_recorded_victim_replays_the_data_set(recorded: VictimModel, tmp_path: Path) -> None:
@@ -309,6 +309,12 @@ def make(tmp_path: Path) -> Callable[..., VictimModel]:
         return VictimModel(victim, "m", engine, lambda traces: [f"recap of {t}" for t in traces], store, budget)
 
     return make
+
+
+def test_no_summary_is_made_that_nobody_reads(tmp_path: Path) -> None:
+    victim = VictimModel(LOCAL, "m", FakeEngine(), lambda traces: pytest.fail("summarized"), Store(tmp_path))
+    (reply,) = victim.reply(asking("a"), summaries=False)
+    assert (reply.trace, reply.summary) == ("t0", None)
 
 
 def asking(*texts: str) -> list[tuple[Prompt, int]]:
@@ -519,7 +525,7 @@ class TestShippedVictim:
         def make(reference: str = "pocket/victim-1", **decoding: float) -> VictimModel:
             victim = Victim(model=reference, decoding={"temperature": 0.0, "max_new_tokens": 112, **decoding})
             store, source = Store(tmp_path), checkpoint(reference)
-            return VictimModel(victim, source.identity, lambda: engine(source), summarizer(store), store)
+            return VictimModel(victim, source.identity, lambda: engine(source), by_the_task, store)
 
         return make
 
