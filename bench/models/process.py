@@ -48,6 +48,23 @@ def stderr_to(file: int) -> Iterator[None]:
         os.close(kept)
 
 
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Make `os._exit` raise SystemExit: whatever a plugin or library calls, this process ends by its own rules."""
+
+    def refuse(code: int = 0) -> None:
+        if os.getpid() != process:  # a forked child ends as it likes
+            leave(code)
+        raise SystemExit(code)
+
+    leave, process = os._exit, os.getpid()
+    os._exit = refuse  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os._exit = leave
+
+
 def gpus() -> list[str]:
     """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; none on most machines."""
     if VISIBLE in os.environ:

@@ -6,6 +6,7 @@ attacks run through the same desk as in a real run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -154,6 +155,11 @@ class DryCell(CellContext):
 
     def wrong_trace(self, problem: Problem) -> str:
         return f"{TRACE}wrong {problem.question.id}"
+
+    @property
+    def log(self) -> Path:
+        """Nobody asks why an attack cannot work with made-up replies."""
+        return Path(os.devnull)
 
     @property
     def data_digest(self) -> str:

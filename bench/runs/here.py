@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from heistbench.bench.models.process import hush, stderr_to
+from heistbench.bench.models.process import hush, no_exit, stderr_to
 from heistbench.bench.runs.executors import Conditions
 from heistbench.bench.runs.worker import Job, Note, Outcome, open_log, run_job
 from heistbench.bench.stages.stage import Need
@@ -23,7 +23,7 @@ class Here:
     def submit(self, slot: int, job: Job) -> Future[Outcome]:
         """See `Executor.submit`."""
         given, future = self._conditions, Future[Outcome]()
-        with open_log(given.root) as log, stderr_to(log.fileno()):
+        with open_log(given.root) as log, stderr_to(log.fileno()), no_exit():
             future.set_result(run_job(job, given.root, given.budget, lambda *what: self._note(job.at, *what)))
         return future
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from heistbench.bench.contracts.errors import Busy, HeistError
+from heistbench.bench.contracts.errors import Busy, HeistError, PluginFailure
+from heistbench.bench.contracts.failures import keep_traceback
+from heistbench.bench.contracts.places import blame
 from heistbench.bench.models import checkpoints
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.stages.budget import Budget
-from heistbench.bench.stages.pipeline import StoredCell, steps
+from heistbench.bench.stages.pipeline import StoredCell, log_of, steps
 from heistbench.bench.stages.stage import Need, Progress
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
@@ -70,29 +71,18 @@ def run_job(job: Job, root: Path, budget: Budget, progress: Progress) -> Outcome
         raise
     except HeistError as error:
         return Failed(str(error))
+    except PluginFailure as failure:
+        return Failed(failure.reason, str(failure.log or ""))
     except BaseException as error:
-        return Failed(in_one_line(error), write_traceback(root))
+        return Failed(blame(error), str(keep_traceback(error, log_of(root)) or ""))
     return Done()
 
 
-def in_one_line(error: BaseException) -> str:
-    """What an unexpected error says."""
-    if isinstance(error, SystemExit):
-        return f"a plugin or library ended the process (exit code {error.code})"
-    return f"{type(error).__name__}: {error}"
-
-
-def write_traceback(root: Path) -> str:
-    """Write the traceback of the error at hand to this process's log; returns the log's path."""
-    with open_log(root) as log:
-        traceback.print_exc(file=log)
-    return log.name
-
-
 def open_log(root: Path) -> TextIO:
-    """The log of this process, open for writing: the libraries' chatter and the tracebacks of plugins."""
-    (root / "log").mkdir(parents=True, exist_ok=True)
-    return (root / "log" / f"worker-{os.getpid()}.log").open("a", encoding="utf-8")
+    """The log of this process, open for writing."""
+    log = log_of(root)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("a", encoding="utf-8")
 
 
 def to_log(root: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
+from heistbench.bench.contracts.checked import check_rows
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.failures import plugin_code
 from heistbench.bench.contracts.nouns import Bill, Question, Stolen
 from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.stages.context import CellContext
@@ -102,8 +104,8 @@ class Collect(Stage[Theft]):
         desk = HarnessDesk(context, context.cell.build_defenses(), budget=len(questions))
         # Variants of one attack draw the same: the same demonstrations for each wrapper.
         rng = Random(canonical([attack.info.name, context.cell.seed]))
-        with context.attacker(desk, rng, attack.info.privileged) as (target, kit):
-            rows = attack.steal(target, questions, kit)
+        with context.attacker(desk, rng, attack.info.privileged) as (target, kit), plugin_code(attack, context.log):
+            rows = check_rows(attack, attack.steal(target, questions, kit))
         return _checked(rows, [*self._own_ids(), *(question.id for question in questions)], attack.info.name), desk
 
     def _own_ids(self) -> list[str]:

@@ -119,6 +119,11 @@ class CellContext(ABC):
         return self.task.wrong_trace(problem, Random(f"wrong trace {problem.question.id}"))
 
     @property
+    def log(self) -> Path | None:
+        """Where tracebacks of plugins go; None for a temporary file."""
+        return None
+
+    @property
     def data_digest(self) -> str:
         """sha256 of the files that the attacked task's questions come from."""
         return self.task.data_digest()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from heistbench.bench.contracts.checked import check_admitted, check_exposure
+from heistbench.bench.contracts.failures import plugin_code
 from heistbench.bench.contracts.nouns import Exposure, Message, Prompt, Refusal, Reply, Tool, Usage
 from heistbench.bench.contracts.plugins import Defense
 from heistbench.bench.contracts.registry import identity
@@ -80,7 +82,8 @@ class DefendedApi:
 def admit(defenses: Sequence[Defense], prompt: Prompt) -> Prompt | Refusal:
     """The prompt the victim sees, or the first refusal."""
     for defense in defenses:
-        admitted = defense.admit(prompt)
+        with plugin_code(defense):
+            admitted = check_admitted(defense, defense.admit(prompt))
         if isinstance(admitted, Refusal):
             return admitted
         prompt = admitted
@@ -99,5 +102,6 @@ def release(defenses: Sequence[Defense], prompt: Prompt, reply: Reply, repetitio
             break
         rng = Random(canonical([secret, identity(defense), prompt, 0 if defense.sticky else repetition]))
         visible = replace(reply, text=exposure.text, summary=exposure.summary, arguments=exposure.arguments)
-        exposure = defense.release(prompt, visible, rng)
+        with plugin_code(defense):
+            exposure = check_exposure(defense, defense.release(prompt, visible, rng))
     return exposure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -47,6 +48,11 @@ class StoredCell(CellContext):
     def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
         return summarize(self, traces, compressor, work_name)
 
+    @property
+    def log(self) -> Path:
+        """The log of this process."""
+        return log_of(self.store.root)
+
     @cached_property
     def victim(self) -> VictimModel:
         """The victim, asked through its ledger."""
@@ -56,6 +62,11 @@ class StoredCell(CellContext):
         """Another engine computes other numbers: it is part of a model's identity."""
         name = self.suite.engine
         return source if name == DEFAULT else replace(source, engine=name, identity=f"{name}:{source.identity}")
+
+
+def log_of(root: Path) -> Path:
+    """Where this process writes what a store's users may want to read: libraries' chatter, and tracebacks of plugins."""
+    return root / "log" / f"worker-{os.getpid()}.log"
 
 
 def run_cell(cell: Cell, store: Store, progress: Progress = quietly, budget: Budget = NO_LIMIT) -> Record:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import platform
+from inspect import getsourcefile
+from pathlib import Path
 
 from heistbench.bench.stages.collect import Collect
+from heistbench.bench.stages.contamination import Contamination
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.surrogate import surrogate_model
 from heistbench.bench.stages.train import student_of
 from heistbench.bench.storage.data_files import as_pinned
-from heistbench.bench.storage.provenance import code_state, contamination, harness_version, packages
+from heistbench.bench.storage.provenance import code_state, harness_version, packages, uncommitted
 from heistbench.bench.storage.records import Provenance
 from heistbench.bench.storage.store import hash_of
 
@@ -30,7 +33,8 @@ def provenance(context: CellContext) -> Provenance:
         device="cuda" if cuda else "cpu",
         models=_models(context),
         data=_data(context),
-        contamination=_contamination(context),
+        contamination=context.result(Contamination(context)),
+        uncommitted=_uncommitted(context),
         settings=_settings(context),
     )
 
@@ -60,9 +64,17 @@ def _data(context: CellContext) -> dict[str, str]:
     }
 
 
-def _contamination(context: CellContext) -> dict[str, float]:
-    attacked, tests = ([question.text for question in context.questions], [p.question.text for p in context.problems("test")])
-    return {"test questions sharing a 13-gram with attack queries": contamination(attacked, tests)}
+def _uncommitted(context: CellContext) -> list[str]:
+    """The plugins whose code stands in no commit."""
+    files = _plugin_files(context)
+    loose = set(uncommitted(sorted(set(files.values()))))
+    return sorted(name for name, file in files.items() if str(file) in loose)
+
+
+def _plugin_files(context: CellContext) -> dict[str, Path]:
+    """The files that the plugins of a cell stand in, by the plugins' names."""
+    plugins = [context.cell.build_attack(), *context.cell.build_defenses(), context.task, context.exam]
+    return {plugin.info.name: Path(file) for plugin in plugins if (file := getsourcefile(type(plugin)))}
 
 
 def _settings(context: CellContext) -> dict[str, object]:

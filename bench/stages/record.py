@@ -15,6 +15,7 @@ from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.scratch import is_scratch
 from heistbench.bench.stages.collect import Collect
+from heistbench.bench.stages.contamination import Contamination
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.examine import Examine
 from heistbench.bench.stages.examples import Examples
@@ -47,7 +48,8 @@ class RecordStage(Stage[Record]):
 
     def after(self) -> Sequence[Stage[Any]]:
         context = self.context
-        measures = [Loot(context), *overlap_stages(context), *exposure_stages(context), Examples(context), HonestUse(context)]
+        overlap = [*overlap_stages(context), *exposure_stages(context)]
+        measures = [Loot(context), *overlap, Examples(context), HonestUse(context), Contamination(context)]
         return [*main_stages(context), *measures]
 
     def build(self, folder: Path) -> None:

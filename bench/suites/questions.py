@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import cast
 
+from heistbench.bench.contracts.checked import check_problems
+from heistbench.bench.contracts.failures import plugin_code
 from heistbench.bench.contracts.nouns import Problem, Split
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry, spec_of
@@ -20,4 +22,6 @@ def problems_of(task: Task, split: Split, n: int | None) -> tuple[Problem, ...]:
 @lru_cache(maxsize=32)
 def _drawn(spec: str, key: str, split: Split, n: int | None) -> tuple[Problem, ...]:
     """`key` tells apart what one spec may stand for: another version of the task, other files."""
-    return tuple(cast(Task, registry.build("task", spec)).problems(split, n))
+    task = cast(Task, registry.build("task", spec))
+    with plugin_code(task):
+        return tuple(check_problems(task, task.problems(split, n)))
