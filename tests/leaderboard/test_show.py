@@ -13,8 +13,8 @@ from leaderboard.conftest import exposure, make_control, make_record, overlap_by
 from rich.console import Console
 
 from heistbench.bench.storage.records import Record, read_records
-from heistbench.bench.verbs.run import PUBLISHED
 from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.tables.budgets import accuracy_by_queries
 from heistbench.leaderboard.tables.lists import lists
 from heistbench.leaderboard.tables.matrix import matrix

@@ -13,8 +13,9 @@ from sound_submission import QUERY, sound
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.invariants import faults_of
-from heistbench.bench.storage.records import Record, read_record, read_records
-from heistbench.bench.verbs.run import PUBLISHED
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, read_records, write_record
+from heistbench.leaderboard.published import PUBLISHED
 
 SOUND = sound()
 FIRST = next(iter(SOUND["exam"]["verdicts"]))
@@ -84,8 +85,8 @@ def test_the_error_names_field_and_reason_of_every_rule_that_is_broken() -> None
 
 
 def test_a_file_that_lies_is_named_with_its_field_on_one_line(tmp_path: Path) -> None:
-    file = tmp_path / "seed-0.json"
-    raw = deepcopy(SOUND)
+    file = write_record(tmp_path, Record.model_validate(SOUND))
+    raw = json.loads(file.read_text())
     raw["overlap"]["x\x1b[31m\n"] = raw["overlap"]["words"]
     file.write_text(json.dumps(raw))
     with pytest.raises(HeistError, match="overlap") as caught:
