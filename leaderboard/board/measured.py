@@ -70,9 +70,9 @@ def headline(panel: Panel, signature: str) -> str:
 
 def bounds(panel: Panel, signature: str) -> list[tuple[str, MetricValues]]:
     """Floors and ceiling of a signature's metrics: the same for all cells, but for the luck of computing them again."""
-    found = [cell.overlap[signature] for cell in overlapped(panel, signature)]
+    overlaps = [cell.overlap[signature] for cell in overlapped(panel, signature)]
     return [
-        ("floor: other question", means(overlap.floor_other_question for overlap in found)),
-        ("floor: surrogate", means(overlap.floor_surrogate for overlap in found)),
-        ("ceiling: victim again", means(overlap.ceiling_victim_again for overlap in found)),
+        ("floor: other question", means(overlap.floor_other_question for overlap in overlaps)),
+        ("floor: surrogate", means(overlap.floor_surrogate for overlap in overlaps)),
+        ("ceiling: victim again", means(overlap.ceiling_victim_again for overlap in overlaps)),
     ]

@@ -129,8 +129,8 @@ def test_columns_that_do_not_fit_go_on_in_another_part_with_the_names_of_rows(bo
     assert text.count("worst case") == len(re.findall(r"^attack ", text, flags=re.MULTILINE)) > 1
 
 
-def test_terminal_and_page_show_the_same_tables(board: Board, said: Callable[[Board], tuple[str, str]]) -> None:
-    terminal, page = map(unescape, said(board))
+def test_terminal_and_page_show_the_same_tables(board: Board, media: Callable[[Board], tuple[str, str]]) -> None:
+    terminal, page = map(unescape, media(board))
     for table in tables_of(board):
         assert table.title in terminal
         assert table.title in page
