@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from heistbench.bench.scoring import overlap as _overlap
-from heistbench.leaderboard.board.cells import Exposed, PooledCell, means
+from heistbench.leaderboard.board.cells import PooledCell, PooledExposure, means
 from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.board.traces import Traces
 
@@ -33,7 +33,7 @@ def traced(panel: Panel) -> list[tuple[PooledCell, Traces]]:
     return [(cell, cell.traces) for cell in all_cells(panel) if cell.traces]
 
 
-def prompted(panel: Panel) -> list[tuple[PooledCell, Exposed]]:
+def prompted(panel: Panel) -> list[tuple[PooledCell, PooledExposure]]:
     """The cells of attacks by prompting whose exposure was measured."""
     return [(cell, cell.exposed) for cell in all_cells(panel) if cell.exposed]
 

@@ -18,7 +18,7 @@ from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.tables.budgets import accuracy_by_queries
 from heistbench.leaderboard.tables.lists import lists
 from heistbench.leaderboard.tables.matrix import matrix
-from heistbench.leaderboard.tables.table import Span, Table
+from heistbench.leaderboard.tables.table import Table, TextSpan
 from heistbench.leaderboard.terminal.draw import WIDE, draw
 from heistbench.leaderboard.words import clean, count, p_text, pieces, share, signed
 
@@ -72,7 +72,7 @@ def tables_of(board: Board) -> Iterator[Table]:
     yield from map(accuracy_by_queries, board.sweeps)
 
 
-def spans(table: Table, width: int) -> Iterator[Span]:
+def spans(table: Table, width: int) -> Iterator[TextSpan]:
     """All that stands in a table of this width."""
     shown = [at for at, heading in enumerate(table.headings) if width >= WIDE or not heading.wide]
     rows = [tuple(heading.label for heading in table.headings), *(row for body in table.bodies for row in body.rows), *table.foot]
