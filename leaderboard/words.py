@@ -8,14 +8,14 @@ from math import ceil
 from typing import Protocol
 
 from heistbench.leaderboard.board import measured
-from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, Outcome, PooledCell
+from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, GainOutcome, PooledCell
 from heistbench.leaderboard.board.panel import Column, Panel, Setting
 from heistbench.leaderboard.board.statistics import Interval, wilson
 
 DASH = "–"  # noqa: RUF001  what stands where nothing was run
 MINUS = "−"  # noqa: RUF001  as wide as a plus
-MARKS: dict[Outcome, str] = {"steals": "▲", "tie": "=", "below control": "▼", "does not discriminate": "∅", "unranked": "·"}
-MEANINGS: dict[Outcome, str] = {
+MARKS: dict[GainOutcome, str] = {"steals": "▲", "tie": "=", "below control": "▼", "does not discriminate": "∅", "unranked": "·"}
+MEANINGS: dict[GainOutcome, str] = {
     "steals": "gain above zero: its interval, and p < .05 after Holm's correction over the panel",
     "tie": "no difference shown",
     "below control": "gain below zero, by the same two rules: the student has less than the control that stole nothing",

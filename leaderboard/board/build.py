@@ -23,7 +23,7 @@ class Board:
     sweeps: tuple[Sweep, ...] = ()
 
     def to_json(self) -> str:
-        """The board as JSON, a panel or sweep a line: the same text for the same records in any order; numbers to nine digits."""
+        """The board as JSON, one line per panel or sweep: the same text whatever the order of records; numbers to nine digits."""
         panels, sweeps = (",\n".join(map(_line, part)) for part in (self.panels, self.sweeps))
         return f'{{"panels": [\n{panels}\n], "sweeps": [\n{sweeps}\n]}}\n'
 

@@ -15,7 +15,7 @@ from heistbench.leaderboard.board.traces import Traces, traces
 if TYPE_CHECKING:
     from heistbench.leaderboard.board.statistics import Matrix
 
-Outcome = Literal["steals", "tie", "below control", "does not discriminate", "unranked"]
+GainOutcome = Literal["steals", "tie", "below control", "does not discriminate", "unranked"]
 RANKED_SEEDS = 3
 """Fewer seeds than this are shown and not ranked."""
 
@@ -29,11 +29,11 @@ class Gain:
     interval: Interval
     p: float
     p_holm: float
-    verdict: Outcome
+    verdict: GainOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class PooledOverlap:
     """Stolen traces against the victim's, metric by metric, between floors and ceiling."""
 
     stolen: dict[str, float]
@@ -48,7 +48,7 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposed:
+class PooledExposure:
     """What an attack by prompting made the victim show, in the terms of arXiv:2606.00642.
 
     `struct` is the share of replies that are thinking and then an answer. The overlaps r01, r02 and r12 are over all
@@ -82,8 +82,8 @@ class PooledCell:
     verdicts: dict[str, int]
     loot: dict[str, float]
     lost: int
-    overlap: dict[str, Overlap]
-    exposed: Exposed | None
+    overlap: dict[str, PooledOverlap]
+    exposed: PooledExposure | None
     bill: dict[str, float]
     score: float
     metrics: dict[str, float]
@@ -134,13 +134,13 @@ def means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     return {name: fsum(row[name] for row in rows) / len(rows) for name in shared}
 
 
-def _overlaps(records: Sequence[Record]) -> dict[str, Overlap]:
+def _overlaps(records: Sequence[Record]) -> dict[str, PooledOverlap]:
     names = sorted({name for record in records for name in record.overlap})
     return {name: _overlap([record.overlap[name] for record in records if name in record.overlap]) for name in names}
 
 
-def _overlap(scores: Sequence[OverlapScores]) -> Overlap:
-    return Overlap(
+def _overlap(scores: Sequence[OverlapScores]) -> PooledOverlap:
+    return PooledOverlap(
         stolen=means(s.stolen for s in scores),
         floor_other_question=means(s.floor_other_question for s in scores),
         floor_surrogate=means(s.floor_surrogate for s in scores),
@@ -148,10 +148,10 @@ def _overlap(scores: Sequence[OverlapScores]) -> Overlap:
     )
 
 
-def _exposed(exposures: Sequence[ExposureScores]) -> Exposed | None:
+def _exposed(exposures: Sequence[ExposureScores]) -> PooledExposure | None:
     if not exposures:
         return None
-    return Exposed(
+    return PooledExposure(
         signature=exposures[0].signature,
         struct=fsum(e.struct for e in exposures) / len(exposures),
         all=means(e.all for e in exposures if e.all),

@@ -71,8 +71,8 @@ def _glance(record: Record) -> tuple[Any, ...]:
     """Where this is equal, so is the protocol, which takes ten times as long to write down."""
     arm, made = record.arm, record.provenance
     plugins = ((generation(plugin.version), plugin.parameters) for plugin in (arm.task, arm.exam))
-    models = {name: found for name, found in made.models.items() if name not in OWN["models"]}
-    data = {name: found for name, found in made.data.items() if name not in OWN["data"]}
+    models = {name: value for name, value in made.models.items() if name not in OWN["models"]}
+    data = {name: value for name, value in made.data.items() if name not in OWN["data"]}
     return record.exam.verdicts.keys(), *plugins, arm.recipe, made.engine, made.dtype, made.device, models, data, made.settings
 
 

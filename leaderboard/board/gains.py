@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, Outcome, PooledCell, matrix, pool
+from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, GainOutcome, PooledCell, matrix, pool
 from heistbench.leaderboard.board.statistics import Difference, holm, paired_difference
 
 NONE = "none"
@@ -36,7 +36,7 @@ def with_gains(attacks: RecordsByPlace, controls: RecordsByPlace) -> tuple[dict[
     differences = {place: paired_difference(matrix(arm), results) for place, arm in attacks.items()}
     adjusted = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
     judged = len(controls[base]) >= RANKED_SEEDS
-    outcomes: dict[Place, Outcome] = {
+    outcomes: dict[Place, GainOutcome] = {
         place: _outcome(d, adjusted[place]) if judged and cells[place].ranked else "unranked" for place, d in differences.items()
     }
     for place, d in differences.items():
@@ -51,7 +51,7 @@ def named(attack: str, defense: str) -> str:
     return attack if defense == NONE else f"{attack} behind {defense}"
 
 
-def _outcome(difference: Difference, p: float) -> Outcome:
+def _outcome(difference: Difference, p: float) -> GainOutcome:
     if p < ALPHA and difference.interval.low > 0:
         return "steals"
     if p < ALPHA and difference.interval.high < 0:
@@ -59,7 +59,7 @@ def _outcome(difference: Difference, p: float) -> Outcome:
     return "tie"
 
 
-def _credited(place: Place, outcomes: Mapping[Place, Outcome]) -> Outcome:
+def _credited(place: Place, outcomes: Mapping[Place, GainOutcome]) -> GainOutcome:
     """A defense gets credit only for stopping what steals without it; what steals through it is said in any case."""
     attack, defense = place
     if defense == NONE or outcomes[place] in ("steals", "unranked") or outcomes.get((attack, NONE)) == "steals":

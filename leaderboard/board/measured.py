@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from heistbench.bench.scoring import overlap as _overlap
-from heistbench.leaderboard.board.cells import Exposed, PooledCell, means
+from heistbench.leaderboard.board.cells import PooledCell, PooledExposure, means
 from heistbench.leaderboard.board.panel import Panel, present
 from heistbench.leaderboard.board.traces import Traces
 
@@ -33,7 +33,7 @@ def traced(panel: Panel) -> list[tuple[PooledCell, Traces]]:
     return [(cell, cell.traces) for cell in all_cells(panel) if cell.traces]
 
 
-def prompted(panel: Panel) -> list[tuple[PooledCell, Exposed]]:
+def prompted(panel: Panel) -> list[tuple[PooledCell, PooledExposure]]:
     """The cells of attacks by prompting whose exposure was measured."""
     return [(cell, cell.exposed) for cell in all_cells(panel) if cell.exposed]
 
@@ -70,9 +70,9 @@ def headline(panel: Panel, signature: str) -> str:
 
 def bounds(panel: Panel, signature: str) -> list[tuple[str, MetricValues]]:
     """Floors and ceiling of a signature's metrics: the same for all cells, but for the luck of computing them again."""
-    found = [cell.overlap[signature] for cell in overlapped(panel, signature)]
+    overlaps = [cell.overlap[signature] for cell in overlapped(panel, signature)]
     return [
-        ("floor: other question", means(overlap.floor_other_question for overlap in found)),
-        ("floor: surrogate", means(overlap.floor_surrogate for overlap in found)),
-        ("ceiling: victim again", means(overlap.ceiling_victim_again for overlap in found)),
+        ("floor: other question", means(overlap.floor_other_question for overlap in overlaps)),
+        ("floor: surrogate", means(overlap.floor_surrogate for overlap in overlaps)),
+        ("ceiling: victim again", means(overlap.ceiling_victim_again for overlap in overlaps)),
     ]

@@ -1,4 +1,4 @@
-"""Statistics of 0/1 results, several seeds an arm: intervals, paired differences, Holm.
+"""Statistics of 0/1 results, several seeds per arm: intervals, paired differences, Holm.
 
 An arm is a matrix of shape (seeds, questions), 1.0 where the student was right. Two arms are compared on the same
 questions, in the same order; their seeds are not paired. numpy and scipy are imported where they are needed:
@@ -123,7 +123,7 @@ def _error(questions: Vector, arms: Sequence[Matrix], pseudo: float) -> _Error:
 
 
 def sign_flip_p(new: Matrix, base: Matrix) -> float:
-    """Two-sided p-value of the sign-flip permutation test on the differences a question, each averaged over seeds.
+    """Two-sided p-value of the sign-flip permutation test on the differences per question, each averaged over seeds.
 
     Exact, not sampled: differences are whole multiples of a unit, so the sum under random signs has a distribution that
     is a convolution of one binomial for each size of difference. With one seed in both arms this is McNemar's exact
@@ -132,13 +132,13 @@ def sign_flip_p(new: Matrix, base: Matrix) -> float:
     import numpy as np
 
     differences = np.rint(new.sum(0) * len(base) - base.sum(0) * len(new)).astype(np.int64)
-    found = np.bincount(np.abs(differences))
-    sizes = np.flatnonzero(found[1:]) + 1
+    counts = np.bincount(np.abs(differences))
+    sizes = np.flatnonzero(counts[1:]) + 1
     if not sizes.size:
         return 1.0
     unit = int(np.gcd.reduce(sizes))
     masses = []
-    for size, count in zip((sizes // unit).tolist(), found[sizes].tolist(), strict=True):
+    for size, count in zip((sizes // unit).tolist(), counts[sizes].tolist(), strict=True):
         mass = np.zeros(size * count + 1)
         mass[::size] = _coins(count)
         masses.append(mass)
@@ -153,8 +153,8 @@ def _coins(count: int) -> Vector:
     import numpy as np
     from scipy.stats import binom
 
-    found: Vector = binom.pmf(np.arange(count + 1), count, 0.5)
-    return found
+    chances: Vector = binom.pmf(np.arange(count + 1), count, 0.5)
+    return chances
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -41,18 +41,18 @@ def traces(records: Sequence[Record]) -> Traces | None:
         return None
     right, ids = Verdict.RIGHT, sorted(seen[0])
     answers = np.array([[record.exam.verdicts[i] is right for i in ids] for record in records], dtype=np.float64)
-    whole = np.array([[found[i].startswith("right ") for i in ids] for found in seen], dtype=np.float64)
+    whole = np.array([[kind_of[i].startswith("right ") for i in ids] for kind_of in seen], dtype=np.float64)
     counted = {
         answer: {trace: int(((answers == a) & (whole == t)).sum()) for trace, t in (("right", 1), ("wrong", 0))}
         for answer, a in (("right", 1), ("wrong", 0))
     }
-    kinds = Counter(text for found in seen for text in found.values())
-    kind_of = [(text.split(), n) for text, n in kinds.items()]
+    kinds = Counter(text for kind_of in seen for text in kind_of.values())
+    split = [(text.split(), n) for text, n in kinds.items()]
     return Traces(
         table=counted,
-        classified=sum(n for (kind, _), n in kind_of if kind in CLASSIFIED) / whole.size,
-        retrieved=sum(n for (kind, _), n in kind_of if kind in RETRIEVED) / whole.size,
-        words=sum(int(words) * n for (_, words), n in kind_of) / whole.size,
+        classified=sum(n for (kind, _), n in split if kind in CLASSIFIED) / whole.size,
+        retrieved=sum(n for (kind, _), n in split if kind in RETRIEVED) / whole.size,
+        words=sum(int(words) * n for (_, words), n in split) / whole.size,
         wrong_given_right_trace=_share(counted["wrong"]["right"], counted["right"]["right"]),
         right_trace_given_wrong=_share(counted["wrong"]["right"], counted["wrong"]["wrong"]),
         independence=association(answers, whole),

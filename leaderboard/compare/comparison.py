@@ -163,13 +163,13 @@ def _compare(sides: tuple[str, str], chosen: Twice, apart: str, cells: Callable[
     arms = [(old, cell_of(before, old[0]), late, cell_of(after, late[0])) for old, late in paired]
     # Attacks and controls are two families of tests: one finds regressions, the other whether the ground moved.
     families = ([arm for arm in arms if _is_control(arm) is control] for control in (False, True))
-    pairs = sorted((found for family in families for found in _judged(family)), key=_worst_first)
+    pairs = sorted((judged for family in families for judged in _judged(family)), key=_worst_first)
     return Comparison(sides, tuple(pairs), (_without(base, new), _without(new, base)))
 
 
 def _without(mine: RecordsByArm, other: RecordsByArm) -> tuple[str, ...]:
     """The arms that the other source lacks, as sentences: the path of their records."""
-    return tuple(sorted(found[0].path().parent.as_posix() for key, found in mine.items() if key not in other))
+    return tuple(sorted(records[0].path().parent.as_posix() for key, records in mine.items() if key not in other))
 
 
 _Arms = tuple[Sequence[Record], PooledCell, Sequence[Record], PooledCell]
@@ -183,11 +183,11 @@ def _is_control(arms: _Arms) -> bool:
 
 def _judged(family: Sequence[_Arms]) -> list[Pair]:
     """The pairs of one family; Holm's correction is over those that are ranked."""
-    found = [paired_difference(matrix(new), matrix(base)) for base, _, new, _ in family]
+    differences = [paired_difference(matrix(new), matrix(base)) for base, _, new, _ in family]
     ranked = [before.ranked and after.ranked for _, before, _, after in family]
-    adjusted = iter(holm([d.p for d, judged in zip(found, ranked, strict=True) if judged]))
+    adjusted = iter(holm([d.p for d, judged in zip(differences, ranked, strict=True) if judged]))
     p_values = [next(adjusted) if judged else None for judged in ranked]
-    return [_pair(arms, d, p) for arms, d, p in zip(family, found, p_values, strict=True)]
+    return [_pair(arms, d, p) for arms, d, p in zip(family, differences, p_values, strict=True)]
 
 
 def _pair(arms: _Arms, difference: Difference, p: float | None) -> Pair:
@@ -228,6 +228,6 @@ def _discriminates(cell: PooledCell) -> bool:
 
 
 def _worst_first(pair: Pair) -> tuple[Any, ...]:
-    found = pair.compared
+    change = pair.compared
     about = pair.task, pair.exam, pair.new.victim, pair.student, pair.budget, pair.control
-    return (*about, CHANGES.index(found.verdict), -abs(found.mean), pair.new.attack, pair.new.defense, pair.base.attack)
+    return (*about, CHANGES.index(change.verdict), -abs(change.mean), pair.new.attack, pair.new.defense, pair.base.attack)

@@ -17,7 +17,7 @@ SKIPPED: tuple[Change, ...] = ("does not discriminate", "unranked")
 
 
 def junit(comparison: Comparison, threshold: float) -> bytes:
-    """A test case a pair: a failure where it is a regression beyond the threshold, skipped where nothing can be said.
+    """One test case per pair: a failure where it is a regression beyond the threshold, skipped where nothing can be said.
 
     Controls are cases that never fail; where some moved, their suite's output says so.
     """

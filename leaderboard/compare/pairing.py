@@ -27,10 +27,10 @@ def key_of(record: Record, apart: Collection[str] = ()) -> ArmKey:
 
 def arms_of(records: Iterable[Record], apart: Collection[str] = ()) -> RecordsByArm:
     """The arms of a source. Two with one key are for panels to refuse, as a seed that is there twice."""
-    found: dict[ArmKey, list[Record]] = defaultdict(list)
+    arms: dict[ArmKey, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.arm.seed):
-        found[key_of(record, apart)].append(record)
-    return found
+        arms[key_of(record, apart)].append(record)
+    return arms
 
 
 def pair(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> list[tuple[Sequence[Record], Sequence[Record]]]:
@@ -39,23 +39,23 @@ def pair(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> list[
     Raises HeistError when there are none, or when the records of a pair were not made in the same way: it names the field and
     both files. The victim may differ where releases do.
     """
-    found = [(base[key], new[key]) for key in sorted(base.keys() & new.keys())]
-    if not found:
+    pairs = [(base[key], new[key]) for key in sorted(base.keys() & new.keys())]
+    if not pairs:
         raise _nothing_pairs(names, base, new)
-    for first, second in found:
+    for first, second in pairs:
         old = {id(record) for record in first}
         check(
             [*first, *second],
             may_differ=VICTIM if victim_label(first[0]) != victim_label(second[0]) else frozenset(),
             called=lambda record, old=old: f"{names[id(record) not in old]}: {file_of(record)}",  # type: ignore[misc]
         )
-    return found
+    return pairs
 
 
 def _nothing_pairs(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> HeistError:
     """The error that names the first field in which no arm of one source meets any of the other."""
     at = next(n for n in range(1, len(FIELDS) + 1) if not {key[:n] for key in base} & {key[:n] for key in new}) - 1
     shared = min({key[:at] for key in base} & {key[:at] for key in new})
-    one, other = (next(found[0] for key, found in sorted(arms.items()) if key[:at] == shared) for arms in (base, new))
+    one, other = (next(records[0] for key, records in sorted(arms.items()) if key[:at] == shared) for arms in (base, new))
     values = attrgetter(FIELDS[at])(one.arm), attrgetter(FIELDS[at])(other.arm)
     return differs(f"arm.{FIELDS[at]}", values, (f"{names[0]}: {file_of(one)}", f"{names[1]}: {file_of(other)}"))

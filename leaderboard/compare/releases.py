@@ -59,7 +59,7 @@ def history_of(records: Sequence[Record], panels: Iterable[Panel] | None = None)
         return None
     by_release = [[record for record in records if record.arm.release == release] for release in releases]
     cells = cells_of(build(records).panels if panels is None else panels)
-    points = [_points(found, cells) for found in by_release]
+    points = [_points(of_release, cells) for of_release in by_release]
     steps: list[tuple[dict[HistoryPlace, Compared], str | None]] = [({}, None)]
     steps += [_step(before, after, cells) for before, after in pairwise(by_release)]
     arm = records[0].arm
@@ -70,8 +70,8 @@ def history_of(records: Sequence[Record], panels: Iterable[Panel] | None = None)
         victim=arm.victim,
         releases=tuple(releases),
         lines=tuple(
-            _line(place, [found.get(place) for found in points], [found.get(place) for found, _ in steps])
-            for place in sorted({place for found in points for place in found}, key=_undefended_first)
+            _line(place, [sides.get(place) for sides in points], [changes.get(place) for changes, _ in steps])
+            for place in sorted({place for sides in points for place in sides}, key=_undefended_first)
         ),
         breaks=tuple(why for _, why in steps),
     )
@@ -93,10 +93,10 @@ def _points(records: Sequence[Record], cells: Cells) -> dict[HistoryPlace, Side]
 
 def _step(before: Sequence[Record], after: Sequence[Record], cells: Cells) -> tuple[dict[HistoryPlace, Compared], str | None]:
     try:
-        found: Comparison = compare(before, after, (cells, cells))
+        comparison: Comparison = compare(before, after, (cells, cells))
     except HeistError as error:
         return {}, str(error)
-    return {(pair.control, pair.budget, pair.new.attack, pair.new.defense): pair.compared for pair in found.pairs}, None
+    return {(pair.control, pair.budget, pair.new.attack, pair.new.defense): pair.compared for pair in comparison.pairs}, None
 
 
 def _line(place: HistoryPlace, points: Sequence[Side | None], steps: Sequence[Compared | None]) -> HistoryLine:

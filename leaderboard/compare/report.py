@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heistbench.leaderboard.board.cells import RANKED_SEEDS
 from heistbench.leaderboard.board.gains import named
 from heistbench.leaderboard.compare.comparison import CHANGES, Change, Comparison, Pair
-from heistbench.leaderboard.tables.table import NAMES, Body, Entries, Entry, Line, Span, Style, Table, heading, name
+from heistbench.leaderboard.tables.table import NAMES, Body, Entries, Entry, Line, Table, TextSpan, TextStyle, heading, name
 from heistbench.leaderboard.terminal.draw import draw
 from heistbench.leaderboard.words import DASH, clean, p_text, queries, share, signed, signed_span
 
@@ -26,7 +26,7 @@ MEANINGS: dict[Change, str] = {
     "does not discriminate": "the attack gains nothing over the controls on either side: a tie says nothing",
     "unranked": f"fewer than {RANKED_SEEDS} seeds on one side: no verdict",
 }
-STYLES: dict[Change, Style] = {
+STYLES: dict[Change, TextStyle] = {
     "worse": "bad",
     "better": "good",
     "tie": "even",
@@ -128,11 +128,11 @@ def _table(about: str, sides: tuple[str, str], pairs: Sequence[Pair]) -> Table:
 def _row(pair: Pair) -> Entries:
     change = pair.compared
     lines: list[Line] = [
-        (Span(share(pair.base.accuracy)), Span(share(pair.new.accuracy))),
-        (Span(signed(change.mean)), Span(signed_span(change.interval), "small")),
-        (Span(_p(pair)),),
-        (Span(share(change.detectable)),),
-        (Span(f"{MARKS[change.verdict]} {change.verdict}", STYLES[change.verdict]),),
+        (TextSpan(share(pair.base.accuracy)), TextSpan(share(pair.new.accuracy))),
+        (TextSpan(signed(change.mean)), TextSpan(signed_span(change.interval), "small")),
+        (TextSpan(_p(pair)),),
+        (TextSpan(share(change.detectable)),),
+        (TextSpan(f"{MARKS[change.verdict]} {change.verdict}", STYLES[change.verdict]),),
     ]
     return name(attack(pair)), name(defense(pair)), *(Entry((line,)) for line in lines)
 

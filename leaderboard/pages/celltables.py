@@ -10,7 +10,7 @@ from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.measured import DRIFT
 from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.board.statistics import wilson
-from heistbench.leaderboard.tables.table import Body, Entry, Span, Table, heading, numbers, plain_table
+from heistbench.leaderboard.tables.table import Body, Entry, Table, TextSpan, heading, numbers, plain_table
 from heistbench.leaderboard.words import BILL, BOUNDS, READ_EXPOSURE, count, dollars, share, span
 
 SEEDS = ("seed", "accuracy", "95% interval", "mean score", *(verdict.value for verdict in Verdict), "rows of loot")
@@ -22,7 +22,7 @@ def seeds(records: Sequence[Record], files: Sequence[str]) -> Table:
     """A row for each of a cell's records, with the link to its result file."""
     rows = []
     for record, file in zip(records, files, strict=True):
-        name = Entry(((Span(record.path().name),),), link=file)
+        name = Entry(((TextSpan(record.path().name),),), link=file)
         rows.append((*numbers(_seed(record)), name))
     headings = (*map(heading, SEEDS), heading("result file", text=True))
     return Table("Accuracy and verdicts, seed by seed", "", (), headings, (Body(tuple(rows)),), labels=1)

@@ -1,4 +1,4 @@
-"""The frontier: what honest users keep against what attackers get, one point a defense."""
+"""The frontier: what honest users keep against what attackers get, one point per defense."""
 
 from __future__ import annotations
 
@@ -122,11 +122,11 @@ def _kind(defense: str) -> str:
 
 def _labels(spots: Sequence[_Spot], down: tuple[float, float]) -> list[float]:
     """Heights for the labels: those of the points, moved down where two would touch."""
-    step, most, found = (down[1] - down[0]) * LINE / HEIGHT, down[1], {}
+    step, most, heights = (down[1] - down[0]) * LINE / HEIGHT, down[1], {}
     for at, spot in sorted(enumerate(spots), key=lambda pair: (-pair[1].y, pair[0])):
-        found[at] = min(spot.y, most)
-        most = found[at] - step
-    return [found[at] for at in range(len(spots))]
+        heights[at] = min(spot.y, most)
+        most = heights[at] - step
+    return [heights[at] for at in range(len(spots))]
 
 
 def _layers(across: tuple[float, float], down: tuple[float, float]) -> list[Spec]:

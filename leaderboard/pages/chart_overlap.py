@@ -37,24 +37,24 @@ def overlap(panel: Panel) -> Chart | None:
     """The chart of a panel, by its first signature; None where no attack has both overlap and gain."""
     signature = next(iter(measured.signatures(panel)), "")
     metric = measured.headline(panel, signature)
-    found = [
+    points = [
         (cell, cell.gain, cell.overlap[signature].stolen[metric])
         for cell in present(panel.attacks)
         if cell.gain and signature in cell.overlap and metric in cell.overlap[signature].stolen
     ]
-    if not found:
+    if not points:
         return None
     bounds = [(label, scores[metric]) for label, scores in measured.bounds(panel, signature) if metric in scores]
-    title = f"Overlap ({metric_title(metric)}) against gain{_correlation([(x, gain.mean) for _, gain, x in found])}"
-    across = domain_of([*(x for _, _, x in found), *(x for _, x in bounds)])
-    down = domain_of([0.0, *(end for _, gain, _ in found for end in (gain.interval.low, gain.interval.high))])
+    title = f"Overlap ({metric_title(metric)}) against gain{_correlation([(x, gain.mean) for _, gain, x in points])}"
+    across = domain_of([*(x for _, _, x in points), *(x for _, x in bounds)])
+    down = domain_of([0.0, *(end for _, gain, _ in points for end in (gain.interval.low, gain.interval.high))])
     return chart(
         ("overlap", panel.victim, panel.task_version, panel.budget),
         title,
         READING,
         HEADINGS,
-        {"cells": [_datum(*each) for each in found], "bounds": [_bound(*bound) for bound in bounds]},
-        {"height": HEIGHT, "layer": _layers([cell.attack for cell, *_ in found], [label for label, _ in bounds], across, down)},
+        {"cells": [_datum(*each) for each in points], "bounds": [_bound(*bound) for bound in bounds]},
+        {"height": HEIGHT, "layer": _layers([cell.attack for cell, *_ in points], [label for label, _ in bounds], across, down)},
     )
 
 

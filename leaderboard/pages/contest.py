@@ -41,7 +41,7 @@ class ContestName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release of the victim; its board has a panel a budget."""
+    """One release of the victim; its board has a panel per budget."""
 
     name: str
     board: Board
@@ -92,7 +92,7 @@ def contest_of(records: Sequence[Record]) -> Contest:
         arms[CellKey(victim_label(record), record.arm.budget, record.arm.attack.spec, record.arm.defense)].append(record)
     newest_first = sorted(releases, key=natural, reverse=True)
     boards = tuple(Release(release, build(releases[release])) for release in newest_first)
-    pages = {arm: f"cells/{found[0].path().parent.as_posix()}.html" for arm, found in arms.items()}
+    pages = {key: f"cells/{arm[0].path().parent.as_posix()}.html" for key, arm in arms.items()}
     history = history_of(records, [panel for release in boards for panel in release.board.panels])
     contest = Contest(names[0], boards, history, arms, pages)
     for panel, cell in cells(contest):

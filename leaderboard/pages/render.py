@@ -15,7 +15,7 @@ from heistbench.bench.storage.records import slug
 from heistbench.leaderboard import words
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.build import Board
-from heistbench.leaderboard.board.cells import Outcome
+from heistbench.leaderboard.board.cells import GainOutcome
 from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.board.sweep import Sweep
 from heistbench.leaderboard.pages import charts
@@ -108,7 +108,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _outcomes(board: Board) -> list[Outcome]:
+def _outcomes(board: Board) -> list[GainOutcome]:
     """The verdicts that the board holds, in the order of the legend."""
     cells = [cell for panel in board.panels for cell in measured.all_cells(panel)]
     held = {cell.gain.verdict for cell in cells if cell.gain}

@@ -41,7 +41,7 @@ class LocatedFault:
 
 @dataclass
 class Verification:
-    """All that was found about a submission: `problems` refuse it, `unchecked` has to be believed."""
+    """The findings about a submission: `problems` refuse it, `unchecked` has to be believed."""
 
     files: int = 0
     cells: int = 0
@@ -55,7 +55,7 @@ class Verification:
         return not self.problems
 
     def note(self, path: str, findings: Iterable[Finding]) -> None:
-        """Keep what was found about one file, of its faults the first `FAULTS`: after those nobody reads on."""
+        """Keep the findings about one file, of its faults the first `FAULTS`: after those nobody reads on."""
         faults = 0
         for finding in findings:
             if isinstance(finding, Unchecked):

@@ -122,9 +122,9 @@ def _commit(record: Record) -> Iterator[Finding]:
 
 @cache
 def _is_here(commit: str) -> bool:
-    asked = ["git", "-C", str(ROOT), "cat-file", "-e", f"{commit}^{{commit}}"]
+    command = ["git", "-C", str(ROOT), "cat-file", "-e", f"{commit}^{{commit}}"]
     try:
-        return subprocess.run(asked, capture_output=True).returncode == 0
+        return subprocess.run(command, capture_output=True).returncode == 0
     except OSError:  # no git on this machine
         return False
 

@@ -1,4 +1,4 @@
-"""Adding a submission to the published results, all of it or nothing, and saying in a terminal what was found about one."""
+"""Adding a submission to the published results, all of it or nothing, and reporting in a terminal on one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def add(folder: Path, results: Path) -> tuple[Verification, Path | None]:
     The folder has the name of the suite, with the submission's hash where that name is taken. It is written aside and renamed:
     whoever looks sees all of it or nothing. Raises HeistError as `verify` does, and where it cannot be written.
     """
-    found, records = examine(folder, results)
-    if not found.sound:
-        return found, None
+    verification, records = examine(folder, results)
+    if not verification.sound:
+        return verification, None
     suite = next(iter(records.values())).arm.suite
     target = results / suite
     if target.exists():
@@ -47,25 +47,25 @@ def add(folder: Path, results: Path) -> tuple[Verification, Path | None]:
         raise HeistError(f"{target}: cannot be written ({error.strerror})") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return found, target
+    return verification, target
 
 
-def report(found: Verification, as_json: bool = False) -> None:
-    """Print what was found about a submission."""
+def report(verification: Verification, as_json: bool = False) -> None:
+    """Print the verification of a submission."""
     from rich.console import Console
 
     if as_json:
-        print(json.dumps(found.as_dict(), indent=1))
+        print(json.dumps(verification.as_dict(), indent=1))
         return
     console = Console()
-    for line in [*_refusals(found), *_outcome(found)]:
+    for line in [*_refusals(verification), *_outcome(verification)]:
         console.print(line, soft_wrap=True)
 
 
-def _refusals(found: Verification) -> Iterator[Text]:
+def _refusals(verification: Verification) -> Iterator[Text]:
     """Each reason once, with the places it was found at."""
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for problem in found.problems:
+    for problem in verification.problems:
         places[problem.field, problem.reason].append(problem.path)
     for (field, reason), paths in places.items():
         yield text(f"{field}: {reason}" if field else reason, "bold")
@@ -74,8 +74,8 @@ def _refusals(found: Verification) -> Iterator[Text]:
         yield from (text(f"    {path}{more if path is shown[-1] else ''}") for path in shown)
 
 
-def _outcome(found: Verification) -> Iterator[Text]:
-    size = f"result files: {found.files:,}, cells: {found.cells:,}, panels: {found.panels:,}"
+def _outcome(verification: Verification) -> Iterator[Text]:
+    size = f"result files: {verification.files:,}, cells: {verification.cells:,}, panels: {verification.panels:,}"
     yield text("only stated, and not checked:")
-    yield from (text(f"    {what}", "dim") for what in found.unchecked)
-    yield text(f"{size}; {'sound' if found.sound else f'refused, problems: {len(found.problems):,}'}", "bold")
+    yield from (text(f"    {what}", "dim") for what in verification.unchecked)
+    yield text(f"{size}; {'sound' if verification.sound else f'refused, problems: {len(verification.problems):,}'}", "bold")

@@ -11,8 +11,8 @@ from heistbench.leaderboard.tables.table import (
     Entries,
     Entry,
     Line,
-    Span,
     Table,
+    TextSpan,
     entry,
     heading,
     lost_line,
@@ -47,5 +47,5 @@ def _points(points: Points, named: bool = False) -> Entries:
 
 
 def _point(point: Point, named: bool) -> Entry:
-    which: tuple[Line, ...] = ((Span(point.attack, "name"),),) if named else ()
+    which: tuple[Line, ...] = ((TextSpan(point.attack, "name"),),) if named else ()
     return Entry((result(f"{share(point.accuracy)}{star(point)}", point.interval), *which, *lost_line(point.lost)))

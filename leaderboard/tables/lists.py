@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.leaderboard.board import measured
-from heistbench.leaderboard.board.cells import Exposed, PooledCell
+from heistbench.leaderboard.board.cells import PooledCell, PooledExposure
 from heistbench.leaderboard.board.panel import CellKey, Panel
 from heistbench.leaderboard.board.traces import Traces
 from heistbench.leaderboard.tables.table import (
@@ -99,7 +99,7 @@ def exposure(panel: Panel) -> Table:
     return _list(panel, "Exposure", [READ_EXPOSURE, exposures[0][1].signature], headings, rows)
 
 
-def _exposure(cell: PooledCell, exposed: Exposed) -> Entries:
+def _exposure(cell: PooledCell, exposed: PooledExposure) -> Entries:
     over_all, over_struct = ([scores.get(metric) for metric in measured.DRIFT] for scores in (exposed.all, exposed.struct_only))
     return shares([exposed.struct, *over_all, cell.loot["right_answers"], *over_struct])
 

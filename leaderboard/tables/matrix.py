@@ -14,8 +14,8 @@ from heistbench.leaderboard.tables.table import (
     Entry,
     Heading,
     Line,
-    Span,
     Table,
+    TextSpan,
     entry,
     heading,
     lost_line,
@@ -51,7 +51,7 @@ def matrix(panel: Panel) -> Table:
 def _defense(column: Column) -> Entry:
     declared = [f"touches {', '.join(column.touches)}"] if column.touches else []
     declared += ["random"] if column.random else []
-    return Entry(((Span(column.defense, "name"),), *((Span(part, "words"),) for part in declared)))
+    return Entry(((TextSpan(column.defense, "name"),), *((TextSpan(part, "words"),) for part in declared)))
 
 
 def _row(panel: Panel, row: Row, missing: Entry) -> Entries:
@@ -61,7 +61,7 @@ def _row(panel: Panel, row: Row, missing: Entry) -> Entries:
 def _cell(panel: Panel, cell: PooledCell) -> Entry:
     lines: list[Line] = [result(f"{share(cell.accuracy)}{star(cell)}", cell.interval)]
     if gain := cell.gain:
-        lines += [(Span(signed(gain.mean)), Span(signed_span(gain.interval), "small")), outcome(gain)]
+        lines += [(TextSpan(signed(gain.mean)), TextSpan(signed_span(gain.interval), "small")), outcome(gain)]
     return Entry((*lines, *lost_line(cell.lost)), CellKey.of(panel, cell), tip=tip(cell), shade=cell.accuracy)
 
 
@@ -69,14 +69,14 @@ def _worst(column: Column) -> Entry:
     if column.worst_attack is None or column.worst_interval is None:
         return Entry((DASHED.lines[0], *_not_run(column.missing)))
     strongest = result(share(column.worst_accuracy), column.worst_interval)
-    return Entry((strongest, (Span(column.worst_attack, "name"),), *_not_run(column.missing)))
+    return Entry((strongest, (TextSpan(column.worst_attack, "name"),), *_not_run(column.missing)))
 
 
 def _not_run(attacks: Sequence[str]) -> Iterator[Line]:
     if len(attacks) > FEW:
-        yield (Span(f"{len(attacks)} not run", "words"),)
+        yield (TextSpan(f"{len(attacks)} not run", "words"),)
     elif attacks:
-        yield Span("not run:", "words"), *(Span(attack, "name") for attack in attacks)
+        yield TextSpan("not run:", "words"), *(TextSpan(attack, "name") for attack in attacks)
 
 
 def _honest(column: Column) -> Entry:
@@ -84,7 +84,7 @@ def _honest(column: Column) -> Entry:
     answered = use["n"] - use["lost"]
     lines = [
         result(share(use["accuracy"]), wilson(use["accuracy"] * answered, answered)),
-        (Span(f"right, {share(use['refused'])} refused, of {count(use['n'])}", "words"),),
-        (Span(f"summary shown {share(use['summary_shown'])}, values kept {share(use['summary_values_kept'])}", "words"),),
+        (TextSpan(f"right, {share(use['refused'])} refused, of {count(use['n'])}", "words"),),
+        (TextSpan(f"summary shown {share(use['summary_shown'])}, values kept {share(use['summary_values_kept'])}", "words"),),
     ]
     return Entry((*lines, *lost_line(use["lost"])))

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from heistbench.leaderboard.board.cells import Gain, Outcome
+from heistbench.leaderboard.board.cells import Gain, GainOutcome
 from heistbench.leaderboard.board.panel import CellKey
 from heistbench.leaderboard.board.statistics import Interval
 from heistbench.leaderboard.words import DASH, MARKS, lost, share, span
 
-Style = Literal["", "strong", "small", "name", "words", "bad", "good", "even", "faint"]
+TextStyle = Literal["", "strong", "small", "name", "words", "bad", "good", "even", "faint"]
 """How a span looks and where it may break: a name where `words.pieces` does, words and outcomes at spaces, all else nowhere."""
-BREAKING: frozenset[Style] = frozenset({"words", "bad", "good", "even", "faint"})
+BREAKING: frozenset[TextStyle] = frozenset({"words", "bad", "good", "even", "faint"})
 """The styles that break at spaces."""
-OUTCOMES: dict[Outcome, Style] = {
+OUTCOMES: dict[GainOutcome, TextStyle] = {
     "steals": "bad",
     "below control": "good",
     "tie": "even",
@@ -24,14 +24,14 @@ OUTCOMES: dict[Outcome, Style] = {
 }
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """A text of one style."""
 
     text: str
-    style: Style = ""
+    style: TextStyle = ""
 
 
-Line = tuple[Span, ...]
+Line = tuple[TextSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ class Table:
     labels: int = 2
 
 
-def entry(text: str, style: Style = "") -> Entry:
+def entry(text: str, style: TextStyle = "") -> Entry:
     """An entry of one span."""
-    return Entry(((Span(text, style),),))
+    return Entry(((TextSpan(text, style),),))
 
 
 def name(text: str, cell: CellKey | None = None) -> Entry:
     """A plugin's or metric's name, perhaps with the cell whose page it leads to."""
-    return Entry(((Span(text, "name"),),), cell)
+    return Entry(((TextSpan(text, "name"),),), cell)
 
 
 def plain_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *notes: str, about: str = "") -> Table:
@@ -123,14 +123,14 @@ DASHED = entry(DASH)
 
 def result(text: str, interval: Interval) -> Line:
     """An accuracy and its interval."""
-    return Span(text, "strong"), Span(span(interval), "small")
+    return TextSpan(text, "strong"), TextSpan(span(interval), "small")
 
 
 def outcome(gain: Gain) -> Line:
     """A gain's outcome with its mark."""
-    return (Span(f"{MARKS[gain.verdict]} {gain.verdict}", OUTCOMES[gain.verdict]),)
+    return (TextSpan(f"{MARKS[gain.verdict]} {gain.verdict}", OUTCOMES[gain.verdict]),)
 
 
 def lost_line(n: float) -> tuple[Line, ...]:
     """A line that says how many queries were lost; none where none was."""
-    return ((Span(lost(n), "small"),),) if n else ()
+    return ((TextSpan(lost(n), "small"),),) if n else ()

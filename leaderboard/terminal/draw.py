@@ -108,7 +108,7 @@ def _widths(columns: Sequence[_Column], labels: int, width: int) -> list[int]:
 
 
 def _drawn_rows(table: Table, columns: Sequence[_Column]) -> list[Entries]:
-    """The rows of some columns; a name that stands above already is not said again."""
+    """The rows of some columns; a name that stands above already is not repeated."""
     rows = list(zip(*(column.entries for column in columns), strict=True))
     first = [row[0].lines for row in rows]
     repeated = [at > 0 and table.labels > 1 and first[at] == first[at - 1] for at in range(len(rows))]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from heistbench.leaderboard.tables.table import BREAKING, Entry, Line, Span
+from heistbench.leaderboard.tables.table import BREAKING, Entry, Line, TextSpan
 from heistbench.leaderboard.words import clean, pieces
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def folded(entry: Entry, width: int) -> Text:
 
 def prose(text: str, width: int, style: str = "") -> Text:
     """A sentence in lines of at most this many columns; a name that is longer than a line is broken as names are."""
-    drawn = folded(Entry(((Span(text, "words"),),)), width)
+    drawn = folded(Entry(((TextSpan(text, "words"),),)), width)
     drawn.stylize(style)
     return drawn
 
@@ -44,7 +44,7 @@ def narrowest(entries: Iterable[Entry]) -> int:
     return max((cell_len(atom.rstrip()) for line in lines for span in line for atom in _atoms(span)), default=0)
 
 
-def _atoms(span: Span) -> list[str]:
+def _atoms(span: TextSpan) -> list[str]:
     """The parts of a span between which a line may break; a blank at the end of one is dropped there."""
     if span.style == "name":
         return pieces(span.text)
@@ -68,7 +68,7 @@ def _fold(line: Line, width: int) -> Iterator[Text]:
     yield _stripped(drawn)
 
 
-def _fitting(span: Span, width: int) -> Iterator[str]:
+def _fitting(span: TextSpan, width: int) -> Iterator[str]:
     """The parts of a span; one that no line can hold is broken as a name, and at last anywhere."""
     from rich.cells import cell_len, chop_cells
 

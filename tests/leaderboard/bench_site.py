@@ -31,9 +31,9 @@ CONTROLS = ["untrained", "surrogate_trace", "true_trace"]
 DEFENSES = ["none", *(f"wall(level={i})" for i in range(8))]
 
 
-def plugin(found: dict[str, Any], spec: str) -> dict[str, Any]:
+def plugin(identity: dict[str, Any], spec: str) -> dict[str, Any]:
     """An identity like this one, of another spec."""
-    return {**found, "spec": spec, "name": spec.partition("(")[0]}
+    return {**identity, "spec": spec, "name": spec.partition("(")[0]}
 
 
 def records(template: dict[str, Any]) -> Iterator[dict[str, Any]]:

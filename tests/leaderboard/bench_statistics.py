@@ -47,18 +47,18 @@ def different(p: float, interval: Interval) -> bool:
 def one_design(n: int, seeds: int, spread: float, repetitions: int) -> list[str]:
     """The row of one design."""
     rng, levels = np.random.default_rng([n, seeds, round(100 * spread)]), np.linspace(0.3, 0.7, n)
-    found = np.zeros(5)
+    sums = np.zeros(5)
     for _ in range(repetitions):
         base, same, other = (simulated(rng, seeds, levels - delta, spread) for delta in (DELTA, DELTA, 0.0))
         null, apart, resampled = paired_difference(same, base), paired_difference(other, base), bootstrap(rng, other, base)
-        found += [
+        sums += [
             different(null.p, null.interval),
             different(sign_flip_p(same, base), bootstrap(rng, same, base)),
             different(apart.p, apart.interval),
             apart.interval.low <= DELTA <= apart.interval.high,
             resampled.low <= DELTA <= resampled.high,
         ]
-    false, by_bootstrap, power, covered, covered_by_bootstrap = (f"{share:.3f}" for share in found / repetitions)
+    false, by_bootstrap, power, covered, covered_by_bootstrap = (f"{share:.3f}" for share in sums / repetitions)
     return [str(n), str(seeds), f"{spread:.2f}", false, by_bootstrap, covered, covered_by_bootstrap, power]
 
 

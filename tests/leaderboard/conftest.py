@@ -218,7 +218,7 @@ def printed() -> Callable[[Board, int], str]:
 
 
 @pytest.fixture(scope="session")
-def said() -> Callable[[Board], tuple[str, str]]:
+def media() -> Callable[[Board], tuple[str, str]]:
     """The words of a wide terminal and of a contest's page, without markup and figures, one space between words."""
 
     def texts(board: Board) -> tuple[str, str]:

@@ -57,10 +57,10 @@ class Reader(HTMLParser):
 
 def harmless(page: str) -> Reader:
     """Read a page of hostile text: no element, no attribute and no invisible character may come of it."""
-    found = Reader(page)
-    assert not {"img", "iframe", "style", "form", "base", "object"} & set(found.tags)
-    assert not [name for _, name, _ in found.attributes if name.startswith("on")]
-    assert found.tags["script"] == found.tags["figure"] + 1
+    reader = Reader(page)
+    assert not {"img", "iframe", "style", "form", "base", "object"} & set(reader.tags)
+    assert not [name for _, name, _ in reader.attributes if name.startswith("on")]
+    assert reader.tags["script"] == reader.tags["figure"] + 1
     assert not {char for char in page if char != "\n" and unicodedata.category(char) in {"Cc", "Cf", "Cs"}}
     page.encode()
-    return found
+    return reader

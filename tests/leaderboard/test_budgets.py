@@ -16,7 +16,7 @@ from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.panel import present
 
 Make = Callable[..., Record]
-Said = Callable[[Board], tuple[str, str]]
+Media = Callable[[Board], tuple[str, str]]
 BUDGETS = (0, 50, 1000)
 
 
@@ -51,10 +51,10 @@ def test_a_budgets_gains_are_over_its_own_controls(sweep_board: Board) -> None:
     assert gain.mean == pytest.approx(cells["rep"].accuracy - cells["surrogate_trace"].accuracy)
 
 
-def test_the_budget_is_in_the_title(sweep_board: Board, said: Said, make: Make) -> None:
-    for text in said(sweep_board):
+def test_the_budget_is_in_the_title(sweep_board: Board, media: Media, make: Make) -> None:
+    for text in media(sweep_board):
         assert all(f"student pocket/base · {budget} queries" in text for budget in ("0", "50", "1,000"))
-    assert all("· 1 query" in text for text in said(build([make(arm__budget=1)])))
+    assert all("· 1 query" in text for text in media(build([make(arm__budget=1)])))
 
 
 def test_a_sweep_has_attacks_down_and_budgets_across(sweep_board: Board) -> None:
@@ -92,9 +92,9 @@ def test_what_was_not_run_at_a_budget_is_none(make: Make, control: Make) -> None
     assert sweep.baseline == sweep.ceiling == (None, None)
 
 
-def test_one_budget_makes_no_sweep(board: Board, said: Said) -> None:
+def test_one_budget_makes_no_sweep(board: Board, media: Media) -> None:
     assert board.sweeps == ()
-    assert not any("by queries" in text for text in said(board))
+    assert not any("by queries" in text for text in media(board))
 
 
 def test_other_students_are_other_sweeps(make: Make, control: Make) -> None:
@@ -103,9 +103,9 @@ def test_other_students_are_other_sweeps(make: Make, control: Make) -> None:
     assert [sweep.student for sweep in build([*records, *others]).sweeps] == ["big", "pocket/base"]
 
 
-def test_a_sweep_says_what_a_reader_needs(sweep_board: Board, said: Said) -> None:
+def test_a_sweep_says_what_a_reader_needs(sweep_board: Board, media: Media) -> None:
     phrases = ("accuracy by queries · pocket 1-A", "best control without the victim", "1,000 queries", "its own control only")
-    for text in said(sweep_board):
+    for text in media(sweep_board):
         assert all(phrase in text.replace("Accuracy", "accuracy") for phrase in phrases)
         assert "compared" in text
 

@@ -68,13 +68,13 @@ def exam_of(right: int, n: int = 20) -> dict[str, Any]:
 def figures_of(records: list[Record]) -> dict[str, Chart]:
     """The figures of these records, one of each kind that they make."""
     history, board = history_of(records), build(records)
-    found = {
+    figures = {
         "frontier": charts.frontier(board.panels[0]),
         "overlap": charts.overlap(board.panels[0]),
         "budget": charts.budget(board.sweeps[0]) if board.sweeps else None,
         "releases": charts.releases(history) if history else None,
     }
-    return {kind: figure for kind, figure in found.items() if figure}
+    return {kind: figure for kind, figure in figures.items() if figure}
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,9 @@ def test_pointing_at_a_datum_tells_its_row(figures: dict[str, Chart], kind: str)
     view = figures[kind].spec
     layers = view.get("spec", view)["layer"]
     tips = [[tip["field"] for tip in layer["encoding"]["tooltip"]] for layer in layers if "tooltip" in layer["encoding"]]
-    told = {layer.get("data", view["data"])["name"] for layer in layers if "tooltip" in layer["encoding"]}
+    sources = {layer.get("data", view["data"])["name"] for layer in layers if "tooltip" in layer["encoding"]}
     assert all(tip == list(figures[kind].headings) for tip in tips)
-    assert told == set(view["datasets"])
+    assert sources == set(view["datasets"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -190,10 +190,10 @@ def test_one_defense_makes_no_frontier(make: Make, control: Make) -> None:
 def test_somebody_is_always_on_the_frontier(make: Make, spots: list[tuple[int, int]]) -> None:
     names = ["none", *(f"wall{i}" for i in range(1, len(spots)))]
     figure = figures_of([_exactly(make, name, *spot) for name, spot in zip(names, spots, strict=True)])["frontier"]
-    found = {name for name, row in by_first(figure).items() if row[figure.headings.index("standing")] == "on the frontier"}
+    undominated = {name for name, row in by_first(figure).items() if row[figure.headings.index("standing")] == "on the frontier"}
     best = [not any(o != spot and o[0] <= spot[0] and o[1] >= spot[1] for o in spots) for spot in spots]
-    assert found == {name for name, good in zip(names, best, strict=True) if good}
-    assert found
+    assert undominated == {name for name, good in zip(names, best, strict=True) if good}
+    assert undominated
 
 
 def _exactly(make: Make, defense: str, right: int, kept: int) -> Record:
@@ -212,7 +212,7 @@ def title_of(make: Make, control: Make, overlap: Callable[..., Any], points: lis
 
 
 @pytest.mark.parametrize(
-    ("points", "said"),
+    ("points", "correlation"),
     [
         ([(i / 10, i / 10) for i in range(1, 10, 2)], ": rank correlation +1.00 over 5 cells"),
         ([(i / 10, 1 - i / 10) for i in range(1, 10, 2)], ": rank correlation −1.00 over 5 cells"),  # noqa: RUF001
@@ -222,9 +222,9 @@ def title_of(make: Make, control: Make, overlap: Callable[..., Any], points: lis
     ids=["climbing", "falling", "too few", "one overlap"],
 )
 def test_the_title_says_the_rank_correlation_where_there_is_one(
-    make: Make, control: Make, overlap: Callable[..., Any], points: list[tuple[float, float]], said: str
+    make: Make, control: Make, overlap: Callable[..., Any], points: list[tuple[float, float]], correlation: str
 ) -> None:
-    assert title_of(make, control, overlap, points) == f"Overlap (LCS-F) against gain{said}"
+    assert title_of(make, control, overlap, points) == f"Overlap (LCS-F) against gain{correlation}"
 
 
 def test_floors_and_ceiling_are_drawn_and_told(figures: dict[str, Chart]) -> None:

@@ -45,49 +45,49 @@ def pair_of(comparison: Comparison, attack: str, defense: str = "none") -> Pair:
 
 
 def test_the_same_results_show_no_difference(release: Release) -> None:
-    found = compare(release(), release())
-    assert all((pair.compared.mean, pair.compared.p) == (0, 1) for pair in found.pairs)
-    assert not found.regressions()
-    assert found.only == ((), ())
+    outcome = compare(release(), release())
+    assert all((pair.compared.mean, pair.compared.p) == (0, 1) for pair in outcome.pairs)
+    assert not outcome.regressions()
+    assert outcome.only == ((), ())
 
 
 def test_other_seeds_of_one_release_show_no_difference(release: Release) -> None:
-    found = compare(release(seeds=(0, 1, 2)), release(seeds=(3, 4, 5, 6)))
-    assert set(verdicts(found).values()) == {"tie", "does not discriminate"}
-    assert pair_of(found, "rep").base.seeds == (0, 1, 2)
-    assert pair_of(found, "rep").new.seeds == (3, 4, 5, 6)
+    outcome = compare(release(seeds=(0, 1, 2)), release(seeds=(3, 4, 5, 6)))
+    assert set(verdicts(outcome).values()) == {"tie", "does not discriminate"}
+    assert pair_of(outcome, "rep").base.seeds == (0, 1, 2)
+    assert pair_of(outcome, "rep").new.seeds == (3, 4, 5, 6)
 
 
 def test_the_attack_that_a_release_closed_is_better_and_nothing_else_is(release: Release) -> None:
-    found = compare(release("1"), release("2", rep=0.2))
-    assert {place for place, verdict in verdicts(found).items() if verdict == "better"} == {("rep", "none"), ("rep", "wall")}
-    assert "worse" not in verdicts(found).values()
-    assert (pair_of(found, "rep").base.victim, pair_of(found, "rep").new.victim) == ("oracle-1", "oracle-2")
+    outcome = compare(release("1"), release("2", rep=0.2))
+    assert {place for place, verdict in verdicts(outcome).items() if verdict == "better"} == {("rep", "none"), ("rep", "wall")}
+    assert "worse" not in verdicts(outcome).values()
+    assert (pair_of(outcome, "rep").base.victim, pair_of(outcome, "rep").new.victim) == ("oracle-1", "oracle-2")
 
 
 def test_the_attack_that_a_release_opened_is_a_regression_beyond_thresholds_below_it(release: Release) -> None:
-    found = compare(release("1", rep=0.5), release("2", rep=0.8))
-    assert {pair.new.attack for pair in found.regressions()} == {"rep"}
-    mean = max(pair.compared.mean for pair in found.pairs)
+    outcome = compare(release("1", rep=0.5), release("2", rep=0.8))
+    assert {pair.new.attack for pair in outcome.regressions()} == {"rep"}
+    mean = max(pair.compared.mean for pair in outcome.pairs)
     assert mean == pytest.approx(0.3, abs=0.1)
-    assert found.regressions(mean - 0.01)
-    assert not found.regressions(mean)
+    assert outcome.regressions(mean - 0.01)
+    assert not outcome.regressions(mean)
 
 
 def test_the_worst_stands_first(release: Release) -> None:
-    found = compare(release("1", rep=0.5), release("2", rep=0.8))
-    assert [pair.new.attack for pair in found.pairs[:2]] == ["rep", "rep"]
-    assert found.pairs[0].compared.mean >= found.pairs[1].compared.mean
-    assert all(pair.control for pair in found.pairs[-2:])
+    outcome = compare(release("1", rep=0.5), release("2", rep=0.8))
+    assert [pair.new.attack for pair in outcome.pairs[:2]] == ["rep", "rep"]
+    assert outcome.pairs[0].compared.mean >= outcome.pairs[1].compared.mean
+    assert all(pair.control for pair in outcome.pairs[-2:])
 
 
 def test_the_difference_is_new_minus_base_and_p_is_corrected_over_attacks_that_are_judged(release: Release) -> None:
     base, new = release("1"), [r for r in release("2", rep=0.75) if r.arm.attack.spec != "answer_only" or not r.arm.seed]
-    found = compare(base, new)
-    rep = pair_of(found, "rep")
+    outcome = compare(base, new)
+    rep = pair_of(outcome, "rep")
     assert rep.compared.mean == pytest.approx(rep.new.accuracy - rep.base.accuracy)
     assert rep.compared.interval.low < rep.compared.mean < rep.compared.interval.high
-    judged = [pair.compared for pair in found.attacks() if pair.compared.p_holm is not None]
+    judged = [pair.compared for pair in outcome.attacks() if pair.compared.p_holm is not None]
     assert len(judged) == 4
     first = min(judged, key=lambda compared: compared.p)
     assert first.p_holm == pytest.approx(4 * first.p)
@@ -95,24 +95,24 @@ def test_the_difference_is_new_minus_base_and_p_is_corrected_over_attacks_that_a
 
 
 def test_fewer_than_three_seeds_on_one_side_give_no_verdict(release: Release) -> None:
-    found = compare(release("1", rep=0.1), release("2", seeds=(0, 1)))
-    assert set(verdicts(found).values()) == {"unranked"}
-    assert all(pair.compared.p_holm is None for pair in found.pairs)
-    assert not found.regressions()
+    outcome = compare(release("1", rep=0.1), release("2", seeds=(0, 1)))
+    assert set(verdicts(outcome).values()) == {"unranked"}
+    assert all(pair.compared.p_holm is None for pair in outcome.pairs)
+    assert not outcome.regressions()
 
 
 def test_a_tie_of_an_attack_that_gains_nothing_does_not_discriminate(release: Release) -> None:
-    found = verdicts(compare(release("1"), release("2")))
-    assert found["answer_only", "none"] == "does not discriminate"
-    assert found["inversion", "none"] == found["inversion", "wall"] == "tie"
-    assert found["untrained", "none"] == "tie"
+    outcome = verdicts(compare(release("1"), release("2")))
+    assert outcome["answer_only", "none"] == "does not discriminate"
+    assert outcome["inversion", "none"] == outcome["inversion", "wall"] == "tie"
+    assert outcome["untrained", "none"] == "tie"
 
 
 def test_a_defense_that_holds_an_attack_that_steals_undefended_ties(make: Make, release: Release) -> None:
     held = {name: [make("rep2", wall, share, seed, arm__release=name) for wall, share in (("none", 0.9), ("wall", 0.3))
                    for seed in range(3)] for name in "12"}  # fmt: skip
-    found = verdicts(compare([*release("1"), *same_victim(held["1"])], [*release("2"), *same_victim(held["2"])]))
-    assert found["rep2", "wall"] == "tie"
+    outcome = verdicts(compare([*release("1"), *same_victim(held["1"])], [*release("2"), *same_victim(held["2"])]))
+    assert outcome["rep2", "wall"] == "tie"
 
 
 def test_a_tie_of_an_attack_that_gains_on_one_side_is_a_tie(release: Release) -> None:
@@ -147,33 +147,33 @@ def test_without_a_control_that_never_asked_a_tie_is_a_tie(release: Release) -> 
 def test_controls_that_differ_are_ground_that_moved_and_no_regression(make: Make, control: Make) -> None:
     base, new = ([control("untrained", share, seed=seed) for seed in range(3)] for share in (0.2, 0.8))
     more = [make(seed=seed) for seed in range(3)]
-    found = compare([*base, *more], [*new, *more])
-    assert [pair.new.attack for pair in found.moved()] == ["untrained"]
-    assert pair_of(found, "untrained").compared.verdict == "worse"
-    assert not found.regressions()
+    outcome = compare([*base, *more], [*new, *more])
+    assert [pair.new.attack for pair in outcome.moved()] == ["untrained"]
+    assert pair_of(outcome, "untrained").compared.verdict == "worse"
+    assert not outcome.regressions()
 
 
 def test_a_ceiling_that_differs_is_the_victims_doing_and_no_ground(control: Make) -> None:
     base, new = ([control("true_trace", level, queries=200, seed=s + at) for s in range(3)] for at, level in ((0, 0.9), (9, 0.3)))
-    found = compare(base, new)
-    assert [pair.compared.verdict for pair in found.pairs] == ["better"]
-    assert found.moved() == []
+    outcome = compare(base, new)
+    assert [pair.compared.verdict for pair in outcome.pairs] == ["better"]
+    assert outcome.moved() == []
 
 
 def test_arms_of_one_source_only_are_listed(release: Release, make: Make) -> None:
     extra = [make("probe", seed=seed, arm__release="2", provenance__models__victim="sha256:v2") for seed in range(3)]
-    found = compare(release("1"), [*(r for r in release("2") if r.arm.attack.spec != "answer_only"), *extra])
-    assert found.only == (
+    outcome = compare(release("1"), [*(r for r in release("2") if r.arm.attack.spec != "answer_only"), *extra])
+    assert outcome.only == (
         ("pocket/oracle-1/none/answer_only/200-queries/pocket-base",),
         ("pocket/oracle-2/none/probe/200-queries/pocket-base",),
     )
 
 
 def test_sources_with_several_releases_are_paired_release_by_release(release: Release) -> None:
-    found = compare([*release("1"), *release("2", rep=0.5)], [*release("1"), *release("2", rep=0.5)])
-    assert len(found.pairs) == 14
-    assert all(pair.base.victim == pair.new.victim for pair in found.pairs)
-    assert all(pair.compared.mean == 0 for pair in found.pairs)
+    outcome = compare([*release("1"), *release("2", rep=0.5)], [*release("1"), *release("2", rep=0.5)])
+    assert len(outcome.pairs) == 14
+    assert all(pair.base.victim == pair.new.victim for pair in outcome.pairs)
+    assert all(pair.compared.mean == 0 for pair in outcome.pairs)
 
 
 def test_the_order_of_records_makes_no_difference(release: Release) -> None:
@@ -201,23 +201,23 @@ def test_the_other_way_round_all_is_mirrored(release: Release, rep: float, other
 
 
 def test_two_attacks_of_one_source_are_paired_by_defense(release: Release) -> None:
-    found = compare_within(release(rep=0.95), "attack", "inversion", "rep")
-    assert found.sides == ("A", "B")
-    assert [(pair.base.attack, pair.new.attack) for pair in found.pairs] == [("inversion", "rep")] * 2
-    assert {pair.base.defense for pair in found.pairs} == {"none", "wall"}
-    assert {pair.compared.verdict for pair in found.pairs} == {"worse"}
+    outcome = compare_within(release(rep=0.95), "attack", "inversion", "rep")
+    assert outcome.sides == ("A", "B")
+    assert [(pair.base.attack, pair.new.attack) for pair in outcome.pairs] == [("inversion", "rep")] * 2
+    assert {pair.base.defense for pair in outcome.pairs} == {"none", "wall"}
+    assert {pair.compared.verdict for pair in outcome.pairs} == {"worse"}
 
 
 def test_two_defenses_of_one_source_are_paired_by_attack(release: Release) -> None:
-    found = compare_within(release(), "defense", "none", "wall")
-    assert {pair.new.attack for pair in found.pairs} == {"rep", "inversion"}
-    assert found.only == (("pocket/oracle-1/none/answer_only/200-queries/pocket-base",), ())
+    outcome = compare_within(release(), "defense", "none", "wall")
+    assert {pair.new.attack for pair in outcome.pairs} == {"rep", "inversion"}
+    assert outcome.only == (("pocket/oracle-1/none/answer_only/200-queries/pocket-base",), ())
 
 
 def test_releases_within_a_source_are_not_paired_with_each_other(release: Release) -> None:
-    found = compare_within([*release("1"), *release("2")], "attack", "inversion", "rep")
-    assert sorted(pair.new.victim for pair in found.pairs) == ["oracle-1", "oracle-1", "oracle-2", "oracle-2"]
-    assert all(pair.base.victim == pair.new.victim for pair in found.pairs)
+    outcome = compare_within([*release("1"), *release("2")], "attack", "inversion", "rep")
+    assert sorted(pair.new.victim for pair in outcome.pairs) == ["oracle-1", "oracle-1", "oracle-2", "oracle-2"]
+    assert all(pair.base.victim == pair.new.victim for pair in outcome.pairs)
 
 
 def test_an_attack_that_is_not_there_is_named_with_those_that_are(release: Release) -> None:
@@ -266,11 +266,11 @@ def test_what_was_made_in_another_way_is_refused_by_field_values_and_files(make:
     base, new = make("rep"), make("rep", **INCOMPARABLE[field])
     with pytest.raises(HeistError) as refused:
         compare([base], [new])
-    said = str(refused.value)
-    assert said.startswith(f"not comparable: {field} is ")
-    assert f" in base: {base.path().as_posix()} and " in said
-    assert f" in new: {new.path().as_posix()}; " in said
-    assert "\n" not in said
+    message = str(refused.value)
+    assert message.startswith(f"not comparable: {field} is ")
+    assert f" in base: {base.path().as_posix()} and " in message
+    assert f" in new: {new.path().as_posix()}; " in message
+    assert "\n" not in message
 
 
 COMPARABLE: dict[str, dict[str, Any]] = {
@@ -311,7 +311,7 @@ def test_sources_that_share_each_field_but_no_arm_name_the_field_that_parts_them
 
 def test_the_second_pocket_release_closed_exposure_by_prompting_and_nothing_else() -> None:
     records = read_records(PUBLISHED / "pocket-full")
-    found = compare(*([r for r in records if r.arm.release == name] for name in "12"))
-    differs = {(pair.new.attack, pair.compared.verdict) for pair in found.pairs if pair.compared.verdict in ("better", "worse")}
+    outcome = compare(*([r for r in records if r.arm.release == name] for name in "12"))
+    differs = {(pair.new.attack, pair.compared.verdict) for pair in outcome.pairs if pair.compared.verdict in ("better", "worse")}
     assert differs == {("rep(shots=2)", "better")}
-    assert sum(pair.compared.verdict == "better" for pair in found.pairs) == len({r.arm.defense for r in records})
+    assert sum(pair.compared.verdict == "better" for pair in outcome.pairs) == len({r.arm.defense for r in records})

@@ -19,7 +19,7 @@ from heistbench.leaderboard.words import dollars
 
 Make = Callable[..., Record]
 Overlap = Callable[..., dict[str, Any]]
-Said = Callable[[Board], tuple[str, str]]
+Media = Callable[[Board], tuple[str, str]]
 OURS = ("lcs_f", "length_ratio")
 TIA = ("bleu", "rouge_l", "token_f1_set")
 
@@ -50,22 +50,22 @@ def test_a_signatures_headline_is_one_of_its_own_metrics(
 
 
 def test_further_signatures_have_tables_with_their_own_metrics_floors_and_ceiling(
-    make: Make, overlap: Overlap, said: Said
+    make: Make, overlap: Overlap, media: Media
 ) -> None:
     both = {"words": overlap("words", *OURS), "tia": overlap("tia", *TIA, stolen=0.47, ceiling_victim_again=0.83)}
     board = build([make(overlap=both)])
-    for text in said(board):
+    for text in media(board):
         assert "tia|empty:0|v:1" in text
         after = text.split("Overlap by tia")[1]
         assert all(word in after for word in ("bleu", "0.47", "floor: surrogate", "0.52", "ceiling: victim again", "0.83"))
 
 
-def test_one_signature_needs_no_further_table(board: Board, said: Said) -> None:
-    assert not any("Overlap by" in text for text in said(board))
+def test_one_signature_needs_no_further_table(board: Board, media: Media) -> None:
+    assert not any("Overlap by" in text for text in media(board))
 
 
-def test_the_first_table_names_its_metric(make: Make, overlap: Overlap, said: Said) -> None:
-    for text in said(build([make(overlap={"rep": overlap("rep")})])):
+def test_the_first_table_names_its_metric(make: Make, overlap: Overlap, media: Media) -> None:
+    for text in media(build([make(overlap={"rep": overlap("rep")})])):
         assert "ROUGE-L unless named otherwise" in text
         assert "LCS-F" not in text
 
@@ -75,8 +75,8 @@ def test_overlap_is_pooled_signature_by_signature(make: Make, overlap: Overlap) 
     assert first_cell(build(seeds).panels[0]).overlap["rep"].stolen["rouge_l"] == pytest.approx(0.3)
 
 
-def test_a_panel_without_overlap_still_says_what_was_carried_off(make: Make, said: Said) -> None:
-    terminal, page = said(build([make(overlap={})]))
+def test_a_panel_without_overlap_still_says_what_was_carried_off(make: Make, media: Media) -> None:
+    terminal, page = media(build([make(overlap={})]))
     assert "LCS-F" not in terminal + page
     assert "0.93" in page[page.index("Overlap of stolen traces") : page.index("Bill")]
 
@@ -90,16 +90,16 @@ def test_one_name_of_a_signature_means_one_signature_in_a_panel(make: Make, over
 # exposure
 
 
-def test_exposure_is_shown_for_the_attacks_that_have_one(make: Make, said: Said) -> None:
+def test_exposure_is_shown_for_the_attacks_that_have_one(make: Make, media: Media) -> None:
     board = build([make("rep", exposure=exposure(struct=0.77, r01=0.31, r02=0.42, r12=0.63)), make("answer_only")])
-    for text in said(board):
+    for text in media(board):
         table = text.split("Exposure")[1]
         assert all(value in table for value in ("0.77", "0.31", "0.41", "0.42", "0.52", "0.63", "0.73", "0.93", "rep|v:1"))
     assert [cell.attack for cell, _ in measured.prompted(board.panels[0])] == ["rep"]
 
 
-def test_without_exposure_there_is_no_table_of_it(board: Board, said: Said) -> None:
-    terminal, page = said(board)
+def test_without_exposure_there_is_no_table_of_it(board: Board, media: Media) -> None:
+    terminal, page = media(board)
     assert "R12" not in terminal + page
 
 
@@ -119,17 +119,17 @@ def test_exposure_measured_in_two_ways_is_refused(make: Make) -> None:
 # what an outage swallowed
 
 
-def test_lost_queries_are_said_where_they_were_lost(make: Make, said: Said) -> None:
+def test_lost_queries_are_said_where_they_were_lost(make: Make, media: Media) -> None:
     records = [make("unlucky", seed=seed, loot__lost=lost) for seed, lost in enumerate((2, 0, 1))]
     board = build([*records, make("lucky")])
     assert {cell.attack: cell.lost for cell in present(board.panels[0].attacks)} == {"unlucky": 3, "lucky": 0}
-    for text in said(board):
+    for text in media(board):
         assert text.count("3 lost") == 1
         assert "neither for nor against anyone" in text
 
 
-def test_an_honest_users_lost_queries_are_said_too(make: Make, said: Said) -> None:
-    for text in said(build([make(utility__lost=4)])):
+def test_an_honest_users_lost_queries_are_said_too(make: Make, media: Media) -> None:
+    for text in media(build([make(utility__lost=4)])):
         assert "4 lost" in text
         assert "neither for nor against anyone" in text
 
@@ -139,21 +139,21 @@ def test_a_sweep_says_what_was_lost(make: Make) -> None:
     assert [point and point.lost for point in sweep.attacks[0].points] == [0, 2]
 
 
-def test_without_outages_nothing_is_lost(board: Board, said: Said) -> None:
-    assert not any("lost" in text for text in said(board))
+def test_without_outages_nothing_is_lost(board: Board, media: Media) -> None:
+    assert not any("lost" in text for text in media(board))
 
 
 # dollars
 
 
-def test_dollars_are_shown_where_something_was_paid(make: Make, said: Said) -> None:
+def test_dollars_are_shown_where_something_was_paid(make: Make, media: Media) -> None:
     board = build([make("dear", bill__dollars=1234.567), make("cheap", bill__dollars=0.004), make("free")])
-    for text in said(board):
+    for text in media(board):
         assert "1,234.57" in text
 
 
-def test_where_nothing_was_paid_there_is_no_column_of_dollars(board: Board, said: Said) -> None:
-    assert not any("dollars" in text for text in said(board))
+def test_where_nothing_was_paid_there_is_no_column_of_dollars(board: Board, media: Media) -> None:
+    assert not any("dollars" in text for text in media(board))
 
 
 def test_a_little_money_is_not_none() -> None:

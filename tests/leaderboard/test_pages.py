@@ -81,7 +81,7 @@ def test_a_missing_pair_is_a_dash(page: str) -> None:
 
 def test_every_cell_of_the_matrix_leads_to_its_page_and_tells_its_row(page: str, sample: list[Record]) -> None:
     contest, read = contest_of(sample), Reader(page)
-    wanted = {f"../{quote(contest.page(*found))}" for found in cells(contest)}
+    wanted = {f"../{quote(contest.page(*place))}" for place in cells(contest)}
     assert len(wanted) == 8
     assert wanted <= set(read.all("href"))
     assert [tip.split("\n")[0] for tip in read.all("data-tip") if "untrained" in tip] == ["untrained on none"]
@@ -92,9 +92,9 @@ def test_every_figure_has_its_table(page: str) -> None:
     figures = re.findall(r'<figure class="chart" id="([^"]*)">(.*?)</figure>', page, flags=re.DOTALL)
     assert len(figures) == 2
     for name, figure in figures:
-        found = re.search(rf'<script type="application/json" id="{re.escape(name)}-spec">(.*?)</script>', figure, flags=re.DOTALL)
-        assert found
-        rows = sum(len(data) for data in json.loads(found[1])["datasets"].values())
+        spec = re.search(rf'<script type="application/json" id="{re.escape(name)}-spec">(.*?)</script>', figure, flags=re.DOTALL)
+        assert spec
+        rows = sum(len(data) for data in json.loads(spec[1])["datasets"].values())
         assert rows == figure.count("<tr>") - 1 > 0
         assert "<details open>" in figure
         assert f'<div class="plot" data-chart="{name}" hidden></div>' in figure
@@ -140,34 +140,34 @@ def idle(**changes: Any) -> list[Record]:
 def test_a_line_names_the_strongest_attack_and_the_defense_of_the_lowest_worst_case() -> None:
     strong = {"none": (0.9, 0.5), "wall": (0.3, 0.6), "moat": (0.4, 0.4)}
     records = [r for wall, how in strong.items() for a, x in zip(("rep", "copy"), how, strict=True) for r in arms(a, wall, x)]
-    found = line([*records, *idle()])
-    assert found.strongest
-    assert (found.strongest.attack, found.strongest.gain and found.strongest.gain.verdict) == ("rep", "steals")
-    assert found.robust
-    assert found.robust.defense == "moat"
-    assert found.worst
-    assert found.worst.defense == "moat"
+    summary = line([*records, *idle()])
+    assert summary.strongest
+    assert (summary.strongest.attack, summary.strongest.gain and summary.strongest.gain.verdict) == ("rep", "steals")
+    assert summary.robust
+    assert summary.robust.defense == "moat"
+    assert summary.worst
+    assert summary.worst.defense == "moat"
 
 
 def test_a_defense_that_not_every_attack_was_run_against_is_not_named() -> None:
-    found = line([*arms("rep", "none", 0.9), *arms("copy", "none", 0.8), *arms("copy", "wall", 0.1), *idle()])
-    assert found.robust is None
+    summary = line([*arms("rep", "none", 0.9), *arms("copy", "none", 0.8), *arms("copy", "wall", 0.1), *idle()])
+    assert summary.robust is None
 
 
 def test_where_nothing_steals_no_defense_gets_credit() -> None:
-    found = line([*arms("rep", "none", 0.1), *arms("rep", "wall", 0.0), *idle()])
-    assert (found.robust, found.worst) == (None, None)
+    summary = line([*arms("rep", "none", 0.1), *arms("rep", "wall", 0.0), *idle()])
+    assert (summary.robust, summary.worst) == (None, None)
 
 
 def test_what_the_newest_release_changed_is_counted_from_the_defenders_side() -> None:
     old, new = ({"arm__release": release} for release in ("9", "10"))
     before = [*arms("rep", "none", 0.9, **old), *arms("copy", "none", 0.2, **old), *idle(**old)]
     after = [*arms("rep", "none", 0.2, **new), *arms("copy", "none", 0.9, **new), *idle(**new)]
-    found = line([*after, *before])
-    assert found.releases == ("10", "9")
-    assert found.changes
-    assert (found.changes.better, found.changes.worse, found.changes.broken) == (1, 1, False)
-    assert "10 1 better, 1 worse" in Reader(render.index_page([found])).shown()
+    summary = line([*after, *before])
+    assert summary.releases == ("10", "9")
+    assert summary.changes
+    assert (summary.changes.better, summary.changes.worse, summary.changes.broken) == (1, 1, False)
+    assert "10 1 better, 1 worse" in Reader(render.index_page([summary])).shown()
     assert line(before).changes is None
 
 
@@ -212,16 +212,16 @@ def test_examples_are_the_most_and_the_least_telling_of_all_seeds_each_question_
     rows = [sorted([*rows[seed], example("both", 0.52 - seed / 10)], key=lambda row: -row["score"]) for seed in range(2)]
     records = [make(seed=seed, examples=rows[seed]) for seed in range(2)]
     contest = contest_of(records)
-    ((panel, found),) = cells(contest)
-    shown = CellPage.of(panel, found, records, ["", ""])
+    ((panel, cell),) = cells(contest)
+    shown = CellPage.of(panel, cell, records, ["", ""])
     assert [(one.example.id, one.seed) for one in shown.most] == [("q0", 0), ("q1", 1), ("q2", 0), ("q3", 1), ("q4", 0)]
     assert [one.example.id for one in shown.least] == ["q8", "q9", "both", "q10", "q11"]
 
 
 def test_examples_without_scores_keep_their_order_and_few_are_shown_once(make: Make) -> None:
     records = [make(examples=[example(name, None) for name in "zyx"])]
-    ((panel, found),) = cells(contest_of(records))
-    shown = CellPage.of(panel, found, records, [""])
+    ((panel, cell),) = cells(contest_of(records))
+    shown = CellPage.of(panel, cell, records, [""])
     assert [one.example.id for one in (*shown.most, *shown.least)] == ["z", "y", "x"]
 
 
@@ -236,8 +236,8 @@ def test_texts_keep_their_lines(make: Make) -> None:
 def leaves(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where the texts of a record are."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, found in inner:
-        yield from leaves(found, (*at, key))
+    for key, child in inner:
+        yield from leaves(child, (*at, key))
     if isinstance(value, str):
         yield at
 
@@ -280,9 +280,9 @@ def test_hostile_names_show_as_they_are(make: Make, control: Make) -> None:
     row = {"id": HOSTILE, **dict.fromkeys(("question", "exposed", "stolen", "answer", "hidden"), HOSTILE), "score": 0.5}
     keys = {"provenance__packages": {HOSTILE: HOSTILE}, "provenance__settings": {HOSTILE: [HOSTILE]}}
     fields = {**dict.fromkeys(texts, HOSTILE), "examples": [row], **keys}
-    found = [harmless(text) for text in all_pages([make(HOSTILE, HOSTILE, **fields), control(HOSTILE, 0.1, **fields)])]
-    assert len(found) == 4
-    assert all(LITERAL in read.text for read in found)
+    pages = [harmless(text) for text in all_pages([make(HOSTILE, HOSTILE, **fields), control(HOSTILE, 0.1, **fields)])]
+    assert len(pages) == 4
+    assert all(LITERAL in read.text for read in pages)
 
 
 def test_a_names_text_survives_its_line_breaks(page: str) -> None:

@@ -33,9 +33,9 @@ def records(make: Make, control: Make) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def history(records: list[Record]) -> History:
-    found = history_of(records)
-    assert found
-    return found
+    made = history_of(records)
+    assert made
+    return made
 
 
 def line_of(history: History, attack: str) -> HistoryLine:
@@ -64,12 +64,12 @@ def test_steps_say_what_each_release_changed(history: History) -> None:
 def test_points_are_the_arms_of_each_release(history: History, records: list[Record]) -> None:
     for line in history.lines:
         for release, point in zip(history.releases, line.points, strict=True):
-            found = [
+            arm = [
                 r for r in records if (r.arm.release, r.arm.attack.spec, r.arm.defense) == (release, line.attack, line.defense)
             ]
-            assert (point is None) == (not found)
+            assert (point is None) == (not arm)
             if point:
-                assert point.accuracy == pytest.approx(sum(r.exam.accuracy for r in found) / 3)
+                assert point.accuracy == pytest.approx(sum(r.exam.accuracy for r in arm) / 3)
                 assert (point.n, point.seeds, point.ranked, point.victim) == (120, (0, 1, 2), True, f"oracle-{release}")
 
 
@@ -91,19 +91,19 @@ def test_one_release_has_no_history(records: list[Record]) -> None:
 
 
 def test_releases_made_in_different_ways_are_shown_and_not_compared(make: Make) -> None:
-    found = history_of([make("rep", arm__release="1"), make("rep", arm__release="2", arm__recipe={"epochs": 9})])
-    assert found
-    assert found.breaks[0] is None
-    assert "arm.recipe.epochs is 30" in str(found.breaks[1])
-    assert found.lines[0].steps == (None, None)
-    assert None not in found.lines[0].points
+    broken = history_of([make("rep", arm__release="1"), make("rep", arm__release="2", arm__recipe={"epochs": 9})])
+    assert broken
+    assert broken.breaks[0] is None
+    assert "arm.recipe.epochs is 30" in str(broken.breaks[1])
+    assert broken.lines[0].steps == (None, None)
+    assert None not in broken.lines[0].points
 
 
 def test_budgets_are_lines_of_their_own(make: Make) -> None:
-    found = history_of([make("rep", arm__release=release, arm__budget=budget) for release in "12" for budget in (50, 200)])
-    assert found
-    assert [(line.budget, len(line.points)) for line in found.lines] == [(50, 2), (200, 2)]
-    assert all(line.steps[1] for line in found.lines)
+    made = history_of([make("rep", arm__release=release, arm__budget=budget) for release in "12" for budget in (50, 200)])
+    assert made
+    assert [(line.budget, len(line.points)) for line in made.lines] == [(50, 2), (200, 2)]
+    assert all(line.steps[1] for line in made.lines)
 
 
 def test_numbers_in_names_of_releases_count_as_numbers() -> None:

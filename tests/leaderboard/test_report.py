@@ -95,14 +95,14 @@ def test_the_table_says_what_a_reader_needs(comparison: Comparison) -> None:
 
 
 def test_the_lines_under_it_count_verdicts_and_list_what_has_no_pair(comparison: Comparison) -> None:
-    said = lines(comparison, 0)
-    assert said[0] == "2 worse, 1 better, 1 does not discriminate, 1 unranked, of 5 attacks"
-    assert "only in base, not compared: pocket/oracle-1/none/gone/200-queries/pocket-base" in said
-    assert [line.split(",")[0] for line in said if line.startswith("worse")] == [
+    report_lines = lines(comparison, 0)
+    assert report_lines[0] == "2 worse, 1 better, 1 does not discriminate, 1 unranked, of 5 attacks"
+    assert "only in base, not compared: pocket/oracle-1/none/gone/200-queries/pocket-base" in report_lines
+    assert [line.split(",")[0] for line in report_lines if line.startswith("worse")] == [
         "worse: rep", "worse: rep behind redact_summary(level=all)+noise_answers",
     ]  # fmt: skip
     rep = comparison.regressions()[0]
-    assert f"oracle-1 → oracle-2: {rep.base.accuracy:.2f} to {rep.new.accuracy:.2f}, +0.4" in said[-2]
+    assert f"oracle-1 → oracle-2: {rep.base.accuracy:.2f} to {rep.new.accuracy:.2f}, +0.4" in report_lines[-2]
 
 
 def test_regressions_within_the_threshold_are_not_named(comparison: Comparison) -> None:
@@ -112,14 +112,14 @@ def test_regressions_within_the_threshold_are_not_named(comparison: Comparison) 
 
 def test_ground_that_moved_is_said(control: Make) -> None:
     base, new = ([control("untrained", share, seed=seed) for seed in range(3)] for share in (0.2, 0.8))
-    said = lines(compare(base, new), 0)
-    assert said[0] == "none, of 0 attacks"
-    assert said[1].startswith("the ground moved: untrained, oracle-1: 0.")
+    report_lines = lines(compare(base, new), 0)
+    assert report_lines[0] == "none, of 0 attacks"
+    assert report_lines[1].startswith("the ground moved: untrained, oracle-1: 0.")
 
 
 def test_within_one_source_nothing_is_base_or_new(releases: tuple[list[Record], list[Record]]) -> None:
-    found = compare_within(releases[0], "attack", LONG, "rep")
-    text = " ".join([*printed(found, 200).split(), *lines(found, 0)])
+    compared = compare_within(releases[0], "attack", LONG, "rep")
+    text = " ".join([*printed(compared, 200).split(), *lines(compared, 0)])
     assert "B minus A" in text
     assert "base," not in text
     assert "only in A, not compared" not in text
@@ -267,13 +267,13 @@ def test_hostile_names_are_text_everywhere(make: Make, name: str) -> None:
         "arm__task": {"spec": name, "name": name, "version": "1-A", "parameters": {}},
     }
     base, new = ([make(name, name, share, seed, **known) for seed in range(3)] for share in (0.1, 0.9))
-    found = compare([*base, make(f"more {name}", name, **known)], new)
-    everywhere = [printed(found, 100), "\n".join(lines(found, 0)), json.dumps(as_json(found, 0), ensure_ascii=False)]
+    compared = compare([*base, make(f"more {name}", name, **known)], new)
+    everywhere = [printed(compared, 100), "\n".join(lines(compared, 0)), json.dumps(as_json(compared, 0), ensure_ascii=False)]
     for text in everywhere:
         assert not {char for char in text if char != "\n" and unicodedata.category(char) in FORBIDDEN}
         assert "[/]" not in name or "[/]" in "".join(text.split())
     assert "".join(clean(name).split()) in "".join(everywhere[0].split())
-    case = next(ElementTree.fromstring(junit(found, 0)).iter("testcase"))
+    case = next(ElementTree.fromstring(junit(compared, 0)).iter("testcase"))
     assert case.attrib["name"] == clean(name).translate({0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD})
     assert [child.tag for child in case] == ["failure"]
 

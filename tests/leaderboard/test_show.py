@@ -18,7 +18,7 @@ from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.tables.budgets import accuracy_by_queries
 from heistbench.leaderboard.tables.lists import lists
 from heistbench.leaderboard.tables.matrix import matrix
-from heistbench.leaderboard.tables.table import Span, Table
+from heistbench.leaderboard.tables.table import Table, TextSpan
 from heistbench.leaderboard.terminal.draw import WIDE, draw
 from heistbench.leaderboard.words import clean, count, p_text, pieces, share, signed
 
@@ -72,7 +72,7 @@ def tables_of(board: Board) -> Iterator[Table]:
     yield from map(accuracy_by_queries, board.sweeps)
 
 
-def spans(table: Table, width: int) -> Iterator[Span]:
+def spans(table: Table, width: int) -> Iterator[TextSpan]:
     """All that stands in a table of this width."""
     shown = [at for at, heading in enumerate(table.headings) if width >= WIDE or not heading.wide]
     rows = [tuple(heading.label for heading in table.headings), *(row for body in table.bodies for row in body.rows), *table.foot]
@@ -129,8 +129,8 @@ def test_columns_that_do_not_fit_go_on_in_another_part_with_the_names_of_rows(bo
     assert text.count("worst case") == len(re.findall(r"^attack ", text, flags=re.MULTILINE)) > 1
 
 
-def test_terminal_and_page_show_the_same_tables(board: Board, said: Callable[[Board], tuple[str, str]]) -> None:
-    terminal, page = map(unescape, said(board))
+def test_terminal_and_page_show_the_same_tables(board: Board, media: Callable[[Board], tuple[str, str]]) -> None:
+    terminal, page = map(unescape, media(board))
     for table in tables_of(board):
         assert table.title in terminal
         assert table.title in page

@@ -93,10 +93,10 @@ def test_many_files_are_built_by_several_processes_to_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(site, "FEW", 0)
     (tmp_path / "results").symlink_to(built / "results")
-    told: list[tuple[int, int]] = []
-    build_site(tmp_path / "results", tmp_path / "site", lambda done, total: told.append((done, total)))
+    progress: list[tuple[int, int]] = []
+    build_site(tmp_path / "results", tmp_path / "site", lambda done, total: progress.append((done, total)))
     assert contents(tmp_path / "site") == contents(built / "site")
-    assert [total for _, total in told] == [told[-1][0]] * 3
+    assert [total for _, total in progress] == [progress[-1][0]] * 3
 
 
 def test_records_in_memory_are_not_read_again(

@@ -47,7 +47,7 @@ def repository(results: Path, make: Make) -> Path:
     return repository
 
 
-def found(source: str, results: Path) -> list[tuple[str, str, str]]:
+def arms_of(source: str, results: Path) -> list[tuple[str, str, str]]:
     return sorted((r.arm.victim, r.arm.release, r.arm.attack.spec) for r in records_of(source, results))
 
 
@@ -55,24 +55,24 @@ ALL = [("oracle", "1", "rep"), ("oracle", "2", "rep"), ("sphinx", "2026-01", "re
 
 
 def test_a_folder_of_result_files(results: Path) -> None:
-    assert found(str(results), Path("elsewhere")) == ALL
+    assert arms_of(str(results), Path("elsewhere")) == ALL
 
 
 def test_a_runs_folder_stands_for_the_results_in_it(tmp_path: Path, make: Make) -> None:
     write_record(tmp_path / "out" / "results", make("rep"))
     write_record(tmp_path / "out" / "other", make("inversion"))
-    assert found(str(tmp_path / "out"), tmp_path) == [("oracle", "1", "rep")]
+    assert arms_of(str(tmp_path / "out"), tmp_path) == [("oracle", "1", "rep")]
 
 
 @pytest.mark.parametrize("name", ["2", "oracle-2"])
 def test_a_release_by_itself_or_with_its_victim(results: Path, name: str) -> None:
-    assert found(name, results) == [("oracle", "2", "rep")]
+    assert arms_of(name, results) == [("oracle", "2", "rep")]
 
 
 def test_a_folder_goes_before_a_release(results: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     write_record(results.parent / "2", make("inversion"))
     monkeypatch.chdir(results.parent)
-    assert found("2", results) == [("oracle", "1", "inversion")]
+    assert arms_of("2", results) == [("oracle", "1", "inversion")]
 
 
 def test_an_empty_folder_has_no_results(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_empty_folder_has_no_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize("revision", ["v1", "HEAD~1", "HEAD^"])
 def test_a_revision_stands_for_the_results_as_they_were(repository: Path, revision: str) -> None:
     results = repository / "published"
-    assert found(revision, results) == ALL
+    assert arms_of(revision, results) == ALL
     then = next(r for r in records_of(revision, results) if r.arm.release == "1")
     now = next(r for r in records_of("1", results) if r.arm.attack.spec == "rep")
     assert then.exam.accuracy < now.exam.accuracy == 1.0
@@ -103,7 +103,7 @@ def test_a_folder_inside_the_results_has_its_own_part_of_a_revision(repository: 
     write_record(repository / "published" / "second", make("inversion"))
     git(repository, "add", "published/second")
     git(repository, "commit", "-qm", "another suite")
-    assert found("HEAD", repository / "published" / "second") == [("oracle", "1", "inversion")]
+    assert arms_of("HEAD", repository / "published" / "second") == [("oracle", "1", "inversion")]
 
 
 @needs_git
@@ -122,7 +122,7 @@ def test_links_in_a_revision_are_not_followed(repository: Path) -> None:
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "a link")
     (repository / "published" / "seed-9.json").unlink()
-    assert len(found("HEAD", repository / "published")) == 3
+    assert len(arms_of("HEAD", repository / "published")) == 3
 
 
 @needs_git
@@ -137,10 +137,10 @@ def test_a_revision_with_too_much_is_refused_unread(repository: Path, monkeypatc
 def test_what_is_none_of_these_is_said_in_one_line(repository: Path, name: str) -> None:
     with pytest.raises(HeistError) as refused:
         records_of(name, repository / "published")
-    said = str(refused.value)
-    assert said.startswith("nothing to compare is called ")
-    assert "(oracle-1, oracle-2)" in said
-    assert said.isprintable()
+    message = str(refused.value)
+    assert message.startswith("nothing to compare is called ")
+    assert "(oracle-1, oracle-2)" in message
+    assert message.isprintable()
 
 
 def test_hostile_victims_are_listed_as_text(results: Path, make: Make) -> None:

@@ -30,17 +30,17 @@ def test_wilson_equals_the_closed_form(share: tuple[int, int]) -> None:
     right, n = share
     z, p = stats.norm.ppf(0.975), right / n
     centre, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    found = wilson(right, n)
-    assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-9)
+    interval = wilson(right, n)
+    assert (interval.low, interval.high) == pytest.approx((centre - half, centre + half), abs=1e-9)
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_equals_scipy_and_statsmodels(share: tuple[int, int]) -> None:
     from statsmodels.stats.proportion import proportion_confint
 
-    found, scipys = wilson(*share), stats.binomtest(*share).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((scipys.low, scipys.high), abs=1e-9)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(*share, method="wilson"), abs=1e-9)
+    interval, scipys = wilson(*share), stats.binomtest(*share).proportion_ci(method="wilson")
+    assert (interval.low, interval.high) == pytest.approx((scipys.low, scipys.high), abs=1e-9)
+    assert (interval.low, interval.high) == pytest.approx(proportion_confint(*share, method="wilson"), abs=1e-9)
 
 
 @given(RESULTS)
@@ -101,19 +101,19 @@ def test_with_one_seed_p_is_statsmodels_exact_mcnemar(gained: int, lost: int) ->
 def test_without_spread_over_seeds_the_interval_is_a_paired_t_test_with_one_discordant_pair_more() -> None:
     rng = np.random.default_rng(3)
     new, base = rng.integers(0, 2, (1, 400)).astype(float), rng.integers(0, 2, (1, 400)).astype(float)
-    found = paired_difference(new, base).interval
+    interval = paired_difference(new, base).interval
     referee = stats.ttest_rel(new[0], base[0]).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((referee.low, referee.high), abs=3e-4)
-    assert found.low < referee.low
-    assert found.high > referee.high
+    assert (interval.low, interval.high) == pytest.approx((referee.low, referee.high), abs=3e-4)
+    assert interval.low < referee.low
+    assert interval.high > referee.high
 
 
 def test_of_questions_all_alike_the_interval_is_welchs_over_seeds() -> None:
     # Every question is as every other, so that all spread is over seeds; the one pair more tells little in so many questions.
     new, base = (np.repeat(np.array([levels]).T, 10_000, axis=1) for levels in ([0.2, 0.4, 0.9], [0.1, 0.3, 0.2, 0.6]))
-    found = paired_difference(new, base).interval
+    interval = paired_difference(new, base).interval
     referee = stats.ttest_ind(new[:, 0], base[:, 0], equal_var=False).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((referee.low, referee.high), abs=1e-5)
+    assert (interval.low, interval.high) == pytest.approx((referee.low, referee.high), abs=1e-5)
 
 
 def test_the_detectable_difference_is_found_four_times_in_five() -> None:
@@ -137,10 +137,10 @@ def test_with_several_seeds_p_is_scipys_exact_permutation_test(seeds: int, other
 @given(st.integers(1, 4), st.integers(1, 40), st.integers(0, 2**32))
 def test_identical_arms_do_not_differ(seeds: int, n: int, seed: int) -> None:
     same = np.random.default_rng(seed).integers(0, 2, (seeds, n)).astype(float)
-    found = paired_difference(same, same)
-    assert found.mean == 0
-    assert found.p == 1
-    assert found.interval.low <= 0 <= found.interval.high
+    difference = paired_difference(same, same)
+    assert difference.mean == 0
+    assert difference.p == 1
+    assert difference.interval.low <= 0 <= difference.interval.high
 
 
 @given(st.integers(0, 2**32))

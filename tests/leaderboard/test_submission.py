@@ -50,8 +50,8 @@ def lie(folder: Path) -> Path:
 
 
 def test_a_sound_submission_is_added_file_for_file(folder: Path, results: Path) -> None:
-    found, target = add(folder, results)
-    assert found.sound
+    verification, target = add(folder, results)
+    assert verification.sound
     assert target == results / "ours"
     assert files(target) == files(folder)
     assert build(read_records(results)).panels
@@ -68,17 +68,17 @@ def test_records_are_written_anew_and_not_copied(folder: Path, results: Path) ->
 
 def test_a_lie_leaves_the_results_as_they_were(folder: Path, results: Path) -> None:
     lie(folder)
-    found, target = add(folder, results)
-    assert (found.sound, target) == (False, None)
+    verification, target = add(folder, results)
+    assert (verification.sound, target) == (False, None)
     assert not list(results.parent.rglob("*.*"))
 
 
 def test_nothing_is_added_twice(folder: Path, results: Path) -> None:
     add(folder, results)
     before = files(results)
-    found, target = add(folder, results)
+    verification, target = add(folder, results)
     assert target is None
-    assert {problem.reason[:20] for problem in found.problems} == {"is published already"}
+    assert {problem.reason[:20] for problem in verification.problems} == {"is published already"}
     assert files(results) == before
 
 
@@ -136,63 +136,63 @@ Heist = Callable[..., Any]
 
 
 def test_verify_says_sound(heist: Heist, folder: Path, results: Path) -> None:
-    said = heist("leaderboard", "verify", folder, "--results", results)
-    assert said.code == 0
-    assert "result files: 21, cells: 7, panels: 1; sound" in said.out
-    assert "only stated, and not checked" in said.out
+    ended = heist("leaderboard", "verify", folder, "--results", results)
+    assert ended.code == 0
+    assert "result files: 21, cells: 7, panels: 1; sound" in ended.out
+    assert "only stated, and not checked" in ended.out
 
 
 def test_verify_names_file_and_field_of_a_lie(heist: Heist, folder: Path, results: Path) -> None:
     file = lie(folder)
-    said = heist("leaderboard", "verify", folder, "--results", results)
-    assert said.code == 1
-    assert "exam: accuracy is not that of the verdicts" in said.out
-    assert file.as_posix() in said.out
-    assert "refused, problems: 1" in said.out
+    ended = heist("leaderboard", "verify", folder, "--results", results)
+    assert ended.code == 1
+    assert "exam: accuracy is not that of the verdicts" in ended.out
+    assert file.as_posix() in ended.out
+    assert "refused, problems: 1" in ended.out
 
 
 def test_verify_prints_json(heist: Heist, folder: Path, results: Path) -> None:
     file = lie(folder)
-    said = heist("leaderboard", "verify", folder, "--results", results, "--json")
-    found = json.loads(said.out)
-    assert said.code == 1
-    assert found["sound"] is False
-    assert [problem["path"] for problem in found["problems"]] == [file.as_posix()]
+    ended = heist("leaderboard", "verify", folder, "--results", results, "--json")
+    verification = json.loads(ended.out)
+    assert ended.code == 1
+    assert verification["sound"] is False
+    assert [problem["path"] for problem in verification["problems"]] == [file.as_posix()]
 
 
 def test_a_reason_that_many_files_share_is_said_once(heist: Heist, folder: Path, results: Path) -> None:
     add(folder, results)
-    said = heist("leaderboard", "verify", folder, "--results", results)
-    assert said.out.count("is published already") == 1
-    assert ", and 18 more" in said.out
+    ended = heist("leaderboard", "verify", folder, "--results", results)
+    assert ended.out.count("is published already") == 1
+    assert ", and 18 more" in ended.out
 
 
 def test_hostile_text_shows_itself_and_nothing_else(heist: Heist, folder: Path, results: Path) -> None:
     (folder / "\x1b[2J[red]\u202egnp").write_text("")
-    said = heist("leaderboard", "verify", folder, "--results", results)
-    assert "\ufffd[2J[red]\ufffdgnp" in said.out
-    assert "\x1b" not in said.out
-    assert "\u202e" not in said.out
+    ended = heist("leaderboard", "verify", folder, "--results", results)
+    assert "\ufffd[2J[red]\ufffdgnp" in ended.out
+    assert "\x1b" not in ended.out
+    assert "\u202e" not in ended.out
 
 
 def test_add_says_where_and_what_next(heist: Heist, folder: Path, results: Path) -> None:
-    said = heist("leaderboard", "add", folder, "--results", results)
-    assert said.code == 0
-    assert f"added as {results / 'ours'}" in said.out
-    assert "heist leaderboard build" in said.out
+    ended = heist("leaderboard", "add", folder, "--results", results)
+    assert ended.code == 0
+    assert f"added as {results / 'ours'}" in ended.out
+    assert "heist leaderboard build" in ended.out
     assert read_record(next((results / "ours").rglob("seed-0.json"))).arm.suite == "ours"
 
 
 def test_add_refuses_a_lie(heist: Heist, folder: Path, results: Path) -> None:
     lie(folder)
-    said = heist("leaderboard", "add", folder, "--results", results)
-    assert said.code == 1
-    assert "accuracy is not that of the verdicts" in said.out
+    ended = heist("leaderboard", "add", folder, "--results", results)
+    assert ended.code == 1
+    assert "accuracy is not that of the verdicts" in ended.out
     assert not list(results.iterdir())
 
 
 def test_a_missing_folder_is_bad_usage(heist: Heist, results: Path) -> None:
     for verb in ("verify", "add"):
-        said = heist("leaderboard", verb, results / "nowhere", "--results", results)
-        assert said.code == 2
-        assert "no such folder" in said.err
+        ended = heist("leaderboard", verb, results / "nowhere", "--results", results)
+        assert ended.code == 2
+        assert "no such folder" in ended.err

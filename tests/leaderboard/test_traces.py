@@ -38,22 +38,22 @@ def record_of(make, counts: dict[tuple[str, str], int], seed: int = 0):
 
 
 def test_the_papers_table_gives_the_papers_figures(make) -> None:
-    found = traces([record_of(make, QWEN_COTEMPQA)])
-    assert found is not None
-    assert found.table == {"right": {"right": 261, "wrong": 248}, "wrong": {"right": 195, "wrong": 245}}
-    assert found.wrong_given_right_trace == pytest.approx(0.4276, abs=5e-5)
-    assert found.right_trace_given_wrong == pytest.approx(195 / 440)
-    assert found.classified == 1.0
-    assert found.retrieved == pytest.approx(456 / 949)
-    assert found.words == pytest.approx((456 * 20 + 493 * 10) / 949)
+    result = traces([record_of(make, QWEN_COTEMPQA)])
+    assert result is not None
+    assert result.table == {"right": {"right": 261, "wrong": 248}, "wrong": {"right": 195, "wrong": 245}}
+    assert result.wrong_given_right_trace == pytest.approx(0.4276, abs=5e-5)
+    assert result.right_trace_given_wrong == pytest.approx(195 / 440)
+    assert result.classified == 1.0
+    assert result.retrieved == pytest.approx(456 / 949)
+    assert result.words == pytest.approx((456 * 20 + 493 * 10) / 949)
 
 
 def test_one_seeds_independence_is_pearsons_chi_square(make) -> None:
-    found = traces([record_of(make, QWEN_COTEMPQA)])
+    result = traces([record_of(make, QWEN_COTEMPQA)])
     expected = chi2_contingency([[261, 248], [195, 245]], correction=False).statistic * 948 / 949
-    assert found is not None
-    assert found.independence is not None
-    assert found.independence.chi2 == pytest.approx(expected)
+    assert result is not None
+    assert result.independence is not None
+    assert result.independence.chi2 == pytest.approx(expected)
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
@@ -63,38 +63,38 @@ def test_independence_agrees_with_scipy_on_any_table(a: int, b: int, c: int, d: 
     if 0 in (a + b, c + d, a + c, b + d):
         assert association(first, second) is None if a + b + c + d else True
         return
-    n, found = a + b + c + d, association(first, second)
-    assert found is not None
+    n, result = a + b + c + d, association(first, second)
+    assert result is not None
     referee = chi2_contingency([[a, b], [c, d]], correction=False)
-    assert found.chi2 == pytest.approx(referee.statistic * (n - 1) / n, abs=1e-9)
+    assert result.chi2 == pytest.approx(referee.statistic * (n - 1) / n, abs=1e-9)
 
 
 def test_on_independent_outcomes_of_several_seeds_p_is_uniform() -> None:
     """Seeds of a question hang together: a test that took them for more questions would find too much."""
     rng = np.random.default_rng(0)
-    found = []
+    p_values = []
     for _ in range(400):
         hard, tricky = rng.random(150), rng.random(150)
         answers, whole = ((rng.random((3, 150)) < chance).astype(float) for chance in (hard, tricky))
         result = association(answers, whole)
         assert result is not None
-        found.append(result.p)
-    assert kstest(found, "uniform").pvalue > 0.01
+        p_values.append(result.p)
+    assert kstest(p_values, "uniform").pvalue > 0.01
 
 
 def test_outcomes_that_go_together_are_found() -> None:
     rng = np.random.default_rng(1)
     answers = (rng.random((3, 200)) < 0.5).astype(float)
     whole = np.where(rng.random((3, 200)) < 0.3, answers, (rng.random((3, 200)) < 0.5).astype(float))
-    found = association(answers, whole)
-    assert found is not None
-    assert found.p < 1e-4
+    result = association(answers, whole)
+    assert result is not None
+    assert result.p < 1e-4
 
 
 def test_seeds_are_summed(make) -> None:
-    found = traces([record_of(make, QWEN_COTEMPQA, seed) for seed in range(2)])
-    assert found is not None
-    assert found.table["wrong"] == {"right": 390, "wrong": 490}
+    result = traces([record_of(make, QWEN_COTEMPQA, seed) for seed in range(2)])
+    assert result is not None
+    assert result.table["wrong"] == {"right": 390, "wrong": 490}
 
 
 def test_there_is_no_table_without_checks(make) -> None:

@@ -67,22 +67,22 @@ def change(file: Path, path: str, value: object) -> None:
     file.write_text(json.dumps(raw))
 
 
-def says(found: Verification, field: str, reason: str, path: str | None = None) -> bool:
+def says(verification: Verification, field: str, reason: str, path: str | None = None) -> bool:
     """Whether a problem has this field, a reason that matches, and this path where one is given."""
-    return any(p.field == field and re.search(reason, p.reason) and path in (None, p.path) for p in found.problems)
+    return any(p.field == field and re.search(reason, p.reason) and path in (None, p.path) for p in verification.problems)
 
 
 def test_a_sound_submission_is_sound(check: Callable[[], Verification]) -> None:
-    found = check()
-    assert not found.problems
-    assert (found.files, found.cells, found.panels) == (21, 7, 1)
+    verification = check()
+    assert not verification.problems
+    assert (verification.files, verification.cells, verification.panels) == (21, 7, 1)
 
 
 def test_what_nobody_can_check_is_said(check: Callable[[], Verification]) -> None:
-    said = "\n".join(check().unchecked)
-    assert "verdicts are those of a run" in said
-    assert f"commit {COMMIT}: not in this checkout" in said
-    assert "hardware" in said
+    statements = "\n".join(check().unchecked)
+    assert "verdicts are those of a run" in statements
+    assert f"commit {COMMIT}: not in this checkout" in statements
+    assert "hardware" in statements
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
@@ -245,9 +245,9 @@ def test_another_letter_in_a_version_does_not_keep_the_questions_from_being_look
 ) -> None:
     change(folder / FILE, "arm/exam/version", "1-B")
     change(folder / FILE, "provenance/data/questions examined", "0" * 64)
-    found = check()
-    assert says(found, "provenance.data.questions examined", "not the hash of the exam")
-    assert any("task pocket 1-B: not known here" in what for what in found.unchecked)
+    verification = check()
+    assert says(verification, "provenance.data.questions examined", "not the hash of the exam")
+    assert any("task pocket 1-B: not known here" in what for what in verification.unchecked)
 
 
 def test_a_control_that_declares_no_threat_asks_nothing(folder: Path, check: Callable[[], Verification]) -> None:
@@ -258,9 +258,9 @@ def test_a_control_that_declares_no_threat_asks_nothing(folder: Path, check: Cal
 def test_loot_of_nothing_has_nothing_to_show(folder: Path, check: Callable[[], Verification]) -> None:
     change(folder / UNTRAINED, "loot/sha256", "0" * 64)
     change(folder / UNTRAINED, "examples", sound()["examples"])
-    found = check()
-    assert says(found, "loot.sha256", "hash of no rows")
-    assert says(found, "examples", "no rows to show")
+    verification = check()
+    assert says(verification, "loot.sha256", "hash of no rows")
+    assert says(verification, "examples", "no rows to show")
 
 
 def test_data_that_is_not_the_pinned_one_is_refused(folder: Path, check: Callable[[], Verification]) -> None:
@@ -273,9 +273,9 @@ def test_one_theft_under_two_names_is_refused(folder: Path, check: Callable[[], 
     copied = sound("answer_only", "noise_answers", 1)["provenance"]
     change(folder / FILE, "provenance/data/theft", copied["data"]["theft"])
     change(folder / FILE, "provenance/models/student after", copied["models"]["student after"])
-    found = check()
-    assert says(found, "provenance.data.theft", "another cell")
-    assert says(found, "provenance.models.student after", "another cell")
+    verification = check()
+    assert says(verification, "provenance.data.theft", "another cell")
+    assert says(verification, "provenance.models.student after", "another cell")
 
 
 def test_a_plugin_that_is_not_here_is_named_and_not_refused(folder: Path, check: Callable[[], Verification]) -> None:
@@ -286,9 +286,9 @@ def test_a_plugin_that_is_not_here_is_named_and_not_refused(folder: Path, check:
             raw["arm"]["attack"].update(name="brand_new", spec="brand_new(depth=2)", version="1-A", parameters={"depth": 2})
             old.unlink()
             write_record(folder, Record.model_validate(raw))
-    found = check()
-    assert not found.problems
-    assert any("attack brand_new 1-A: not known here" in what for what in found.unchecked)
+    verification = check()
+    assert not verification.problems
+    assert any("attack brand_new 1-A: not known here" in what for what in verification.unchecked)
 
 
 # JSON
@@ -495,9 +495,9 @@ def test_a_list_that_no_record_names_does_no_harm(folder: Path, check: Callable[
 
 
 def remove(folder: Path, pattern: str) -> None:
-    found = list(folder.rglob(pattern))
-    assert found
-    for path in found:
+    verification = list(folder.rglob(pattern))
+    assert verification
+    for path in verification:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -555,9 +555,9 @@ def attack_alone(folder: Path) -> Path:
 
 
 def test_a_new_attack_stands_beside_published_controls(attack_alone: Path, published: Path) -> None:
-    found = verify(attack_alone, published)
-    assert not found.problems
-    assert found.files == 6
+    verification = verify(attack_alone, published)
+    assert not verification.problems
+    assert verification.files == 6
 
 
 def test_without_them_it_does_not_stand(attack_alone: Path, results: Path) -> None:
@@ -565,18 +565,18 @@ def test_without_them_it_does_not_stand(attack_alone: Path, results: Path) -> No
 
 
 def test_published_cells_are_refused(folder: Path, published: Path) -> None:
-    found = verify(folder, published)
-    assert {problem.path for problem in found.problems} == {
+    verification = verify(folder, published)
+    assert {problem.path for problem in verification.problems} == {
         path.relative_to(folder).as_posix() for path in folder.rglob("seed-*.json") if "answer_only" not in path.parts
     }
-    assert says(found, "", "is published already")
+    assert says(verification, "", "is published already")
 
 
 def test_an_attack_that_meets_some_defenses_is_said_to(attack_alone: Path, published: Path) -> None:
     remove(attack_alone, "noise_answers")
-    found = verify(attack_alone, published)
-    assert not found.problems
-    assert "answer_only against noise_answers: not run; the board says so" in found.unchecked
+    verification = verify(attack_alone, published)
+    assert not verification.problems
+    assert "answer_only against noise_answers: not run; the board says so" in verification.unchecked
 
 
 def test_results_made_in_another_way_are_refused(attack_alone: Path, published: Path) -> None:
@@ -606,17 +606,17 @@ def test_a_published_result_that_cannot_be_read_is_an_error(attack_alone: Path, 
 
 @pytest.mark.parametrize("suite", sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir()))
 def test_published_results_are_sound_but_for_being_published(suite: str) -> None:
-    found = verify(PUBLISHED / suite, PUBLISHED)
-    assert [p for p in found.problems if not p.reason.startswith("is published already")] == []
-    assert len(found.problems) == found.files
+    verification = verify(PUBLISHED / suite, PUBLISHED)
+    assert [p for p in verification.problems if not p.reason.startswith("is published already")] == []
+    assert len(verification.problems) == verification.files
 
 
 def test_what_a_run_leaves_is_refused_for_its_one_seed_alone(tiny_run: Any, results: Path) -> None:
-    found = verify(tiny_run.out / "tiny" / "results", results)
-    assert found.files > 15
-    assert {p.reason for p in found.problems if not p.field.startswith("provenance.")} == {"has seeds 0; expected 0, 1, 2"}
+    verification = verify(tiny_run.out / "tiny" / "results", results)
+    assert verification.files > 15
+    assert {p.reason for p in verification.problems if not p.field.startswith("provenance.")} == {"has seeds 0; expected 0, 1, 2"}
     # of a checkout that is being worked on, or of none
-    assert {p.field for p in found.problems} <= {"arm.seed", "provenance.dirty", "provenance.commit"}
+    assert {p.field for p in verification.problems} <= {"arm.seed", "provenance.dirty", "provenance.commit"}
 
 
 # what holds for all
