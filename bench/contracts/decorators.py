@@ -8,7 +8,6 @@ from typing import TypeVar, dataclass_transform
 
 from heistbench.bench.contracts.declared import check_class, check_info, check_parameters
 from heistbench.bench.contracts.plugins import Asks, Attack, Defense, Info, Plugin, Task, Touch
-from heistbench.bench.contracts.registry import registry
 
 _A = TypeVar("_A", bound=type[Attack])
 _D = TypeVar("_D", bound=type[Defense])
@@ -16,6 +15,8 @@ _T = TypeVar("_T", bound=type[Task])
 
 
 def _register(cls: type[Plugin], info: Info) -> type[Plugin]:
+    from heistbench.bench.contracts.registry import registry  # reads YAML and metadata of packages, which `heist --help` does not
+
     check_info(cls, info)
     check_class(cls, info)
     frozen = dataclass(frozen=True)(cls)

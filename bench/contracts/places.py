@@ -6,13 +6,15 @@ import inspect
 import os
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import one_line
 from heistbench.bench.contracts.plugins import Kind
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 FOLDERS: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "task": "tasks"}
 """The folder of each kind of plugin, in this package; `heistbench.` before it names the group of entry points."""
@@ -73,6 +75,8 @@ def _is_plugin(module: str, home: str) -> bool:
 
 def foreign_points() -> Iterator[EntryPoint]:
     """The entry points through which installed packages offer plugins."""
+    from importlib.metadata import entry_points
+
     for folder in FOLDERS.values():
         yield from entry_points(group=f"heistbench.{folder}")
 

@@ -462,7 +462,7 @@ def test_what_rep_exposes_teaches_the_inverter(steal: Steal) -> None:
 
 @pytest.mark.parametrize("share", ["0", "1", "-0.2", ".nan"])
 def test_a_share_that_is_none_is_refused(share: str) -> None:
-    with pytest.raises(HeistError, match=r"rep_inversion: share=.* is not between 0 and 1"):
+    with pytest.raises(HeistError, match=r"rep_inversion: share=.* is not between 0 and 1|expected a finite number"):
         registry.build("attack", f"rep_inversion(share={share})")
 
 

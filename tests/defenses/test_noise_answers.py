@@ -104,7 +104,7 @@ def test_near_noise_goes_both_ways() -> None:
 
 @pytest.mark.parametrize("rate", ["1.01", "-0.01", "2", ".inf", ".nan"])
 def test_a_rate_that_is_none_is_refused(rate: str) -> None:
-    with pytest.raises(HeistError, match=r"noise_answers: rate=.* is not between 0 and 1"):
+    with pytest.raises(HeistError, match=r"noise_answers: rate=.*(is not between 0 and 1|expected a finite number)"):
         registry.build("defense", f"noise_answers(rate={rate})")
 
 
