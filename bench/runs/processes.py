@@ -59,10 +59,9 @@ class Processes:
     def close(self) -> None:
         """See `Executor.close`."""
         for pool in filter(None, self._pools):
-            processes = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
+            for process in list((pool._processes or {}).values()):
                 process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
         self._notes.put(None)
 
     def _pool(self, slot: int) -> ProcessPoolExecutor:
