@@ -52,11 +52,11 @@ def sights(cell: Cell) -> set[Sight]:
 
 
 def _check_sight(cell: Cell) -> None:
-    needed, seen = cell.build_attack().needs, sights(cell)
-    if needed not in seen:
+    needed, visible = cell.build_attack().needs, sights(cell)
+    if needed not in visible:
         raise HeistError(
             f"{cell.attack} needs to see the {needed} of victim {cell.victim.label}, which shows on {cell.task}:"
-            f" {', '.join(sorted(seen))}"
+            f" {', '.join(sorted(visible))}"
         )
 
 

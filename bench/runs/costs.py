@@ -52,9 +52,9 @@ def gpu_hours(work: Work) -> float | None:
 
 
 def parameters(model: str) -> float | None:
-    """How many weights a model has: by its name, such as `org/Model-7B@commit`, or by its files. None where neither tells."""
-    if found := _BILLIONS.search(model.partition("@")[0]):
-        return float(found[1]) * 1e9
+    """How many parameters a model has: by its name, such as `org/Model-7B@commit`, or by its files. None where neither tells."""
+    if billions := _BILLIONS.search(model.partition("@")[0]):
+        return float(billions[1]) * 1e9
     if is_scratch(model) and (size := _SCRATCH.fullmatch(model)):
         return 16.0 * int(size[2]) * int(size[1]) ** 2  # of its layers; the vocabulary is the task's
     try:

@@ -37,7 +37,7 @@ from heistbench.bench.suites.settings import Compressor
 from heistbench.bench.suites.sources import Recorded
 
 T = TypeVar("T")
-LETTERS: dict[Split, str] = {"query": "q", "surrogate": "o", "dev": "d", "test": "t"}
+SPLIT_LETTERS: dict[Split, str] = {"query": "q", "surrogate": "o", "dev": "d", "test": "t"}
 WHOLE: tuple[Split, ...] = ("dev", "test")
 """Splits whose questions are all there, each standing for itself."""
 
@@ -144,7 +144,7 @@ class DryCell(CellContext):
 
     def _draw(self, split: Split) -> list[Problem]:
         whole = split in WHOLE
-        return problems(LETTERS[split], self.size_of(split) // (1 if whole else self._many), whole)
+        return problems(SPLIT_LETTERS[split], self.size_of(split) // (1 if whole else self._many), whole)
 
     @property
     def attacked(self) -> list[Problem]:
@@ -179,7 +179,7 @@ class DryCell(CellContext):
 
     def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
         """Without the pipe, which takes longer than all else here: there is no truth to wall off."""
-        line = cast(Any, _Line(desk))
+        line = cast(Any, _DirectLine(desk))
         return nullcontext((Target(line), Kit(line, rng, privileged)))
 
     @cached_property
@@ -188,7 +188,7 @@ class DryCell(CellContext):
         return DryVictim(self)
 
 
-class _Line:
+class _DirectLine:
     """As the wall's line, in this thread."""
 
     def __init__(self, desk: Desk) -> None:

@@ -59,18 +59,18 @@ def spent(store: Store) -> Spent:
     return total
 
 
-def parts(asked: Sequence[Query], victim: Victim, budget: Budget, store: Store) -> Iterator[Sequence[Query]]:
+def parts(queries: Sequence[Query], victim: Victim, budget: Budget, store: Store) -> Iterator[Sequence[Query]]:
     """Cut queries into parts that the budget covers however long the replies are.
 
     What replies that came empty, and were asked for again, have cost is known only afterwards. Raises HeistError when the budget
     does not cover the next query.
     """
     at = 0
-    while at < len(asked):
-        fits = _affordable(asked[at : at + PART], victim, budget, spent(store))
+    while at < len(queries):
+        fits = _affordable(queries[at : at + PART], victim, budget, spent(store))
         if not fits:
-            raise HeistError(_over(budget, spent(store), len(asked) - at))
-        yield asked[at : at + fits]
+            raise HeistError(_over(budget, spent(store), len(queries) - at))
+        yield queries[at : at + fits]
         at += fits
 
 
@@ -79,13 +79,13 @@ def dearest(prompt: Prompt, victim: Victim) -> float:
     return price(Usage(len(canonical(prompt).encode()) + AROUND, victim.decoding.max_new_tokens), victim.api.prices)
 
 
-def _affordable(asked: Sequence[Query], victim: Victim, budget: Budget, so_far: Spent) -> int:
-    fits = len(asked)
+def _affordable(queries: Sequence[Query], victim: Victim, budget: Budget, so_far: Spent) -> int:
+    fits = len(queries)
     if budget.queries is not None:
         fits = min(fits, max(0, budget.queries - so_far.queries))
     if budget.dollars is not None:
         left = budget.dollars - so_far.dollars
-        for at, (prompt, _) in enumerate(asked[:fits]):
+        for at, (prompt, _) in enumerate(queries[:fits]):
             left -= dearest(prompt, victim)
             if left < 0:
                 return at

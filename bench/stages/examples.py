@@ -11,7 +11,7 @@ from heistbench.bench.contracts.nouns import Exposure, Stolen
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.overlap import overlap_of_each, overlap_stages
-from heistbench.bench.stages.plain import Plain
+from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END, TheftExample
 from heistbench.bench.storage.store import hash_of, read_json, write_json
@@ -52,7 +52,7 @@ class Examples(Stage[list[TheftExample]]):
         if not rows:
             return []
         queries = theft.queries_about(context.questions)
-        hidden = context.result(Plain(context)).first if scores else []
+        hidden = context.result(PlainAsking(context)).first if scores else []
         return [
             TheftExample(
                 id=row.id,

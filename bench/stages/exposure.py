@@ -16,7 +16,7 @@ from heistbench.bench.scoring.overlap import SIGNATURES
 from heistbench.bench.scoring.paper_overlap import drift
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext
-from heistbench.bench.stages.plain import Plain
+from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.storage.records import ExposureScores
 from heistbench.bench.storage.store import hash_of, read_json, write_json
@@ -40,7 +40,7 @@ class Exposed(Stage[ExposureScores]):
         return {"theft": theft, "attack": attack, "victim": self.context.victim.identity, "questions": questions}
 
     def after(self) -> Sequence[Stage[Any]]:
-        return [Collect(self.context), Plain(self.context)]
+        return [Collect(self.context), PlainAsking(self.context)]
 
     def build(self, folder: Path) -> None:
         rows, whole = self._drifts()
@@ -61,12 +61,12 @@ class Exposed(Stage[ExposureScores]):
         context, attack = self.context, self.context.cell.build_attack()
         queries = context.result(Collect(context)).queries_about(context.questions)
         rows, whole = list[Drift](), list[Drift]()
-        for question, hidden, query in zip(context.questions, context.result(Plain(context)).first, queries, strict=True):
+        for question, hidden, query in zip(context.questions, context.result(PlainAsking(context)).first, queries, strict=True):
             if query is None or query.lost or query.last_message == question.text:
                 continue  # lost, or asked as it is
-            trace, shown = query.reply.trace or "", attack.reads(query.exposure)
-            rows.append(drift(hidden, trace, shown))
-            if trace and shown and query.reply.stop == "stop":
+            trace, exposed = query.reply.trace or "", attack.reads(query.exposure)
+            rows.append(drift(hidden, trace, exposed))
+            if trace and exposed and query.reply.stop == "stop":
                 whole.append(rows[-1])
         return rows, whole
 

@@ -17,7 +17,7 @@ from heistbench.bench.stages.tuning import Tuning
 from heistbench.bench.storage.store import hash_of
 from heistbench.bench.suites.settings import Decoding
 
-Examples = tuple[tuple[Prompt, str], ...]
+InverterRows = tuple[tuple[Prompt, str], ...]
 """Prompts and the completions to learn."""
 
 
@@ -29,7 +29,7 @@ class InverterTraining(Tuning):
     label: ClassVar[str] = "inverter"
     work_name: ClassVar[str] = "inverter training"
     context: CellContext
-    examples: Examples
+    examples: InverterRows
 
     @property
     def base(self) -> str:

@@ -15,28 +15,28 @@ from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.scoring.overlap import SIGNATURES, Signature, headline, mean, score
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext, plain_prompts
-from heistbench.bench.stages.plain import Plain
+from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import DryRun, Stage
 from heistbench.bench.stages.surrogate import surrogate_spec, surrogate_traces
 from heistbench.bench.storage.records import OverlapScores
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
-Scores = dict[str, float]
+Metrics = dict[str, float]
 
 
 class StolenOverlap(NamedTuple):
     """The mean of each metric over all attacked questions, and the headline metric of each question."""
 
-    mean: Scores
-    each: Scores
+    mean: Metrics
+    each: Metrics
 
 
 class Bounds(NamedTuple):
     """What overlap is read between: another question's trace, the surrogate's own, and the victim asked again."""
 
-    floor_other_question: Scores
-    floor_surrogate: Scores
-    ceiling_victim_again: Scores
+    floor_other_question: Metrics
+    floor_surrogate: Metrics
+    ceiling_victim_again: Metrics
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Overlap(Stage[StolenOverlap]):
         return {**_spec(self.context, self.signature), "stolen": hash_of(self._stolen())}
 
     def after(self) -> Sequence[Stage[Any]]:
-        return [Collect(self.context), Plain(self.context)]
+        return [Collect(self.context), PlainAsking(self.context)]
 
     def build(self, folder: Path) -> None:
-        means, each = _compare(self.context, self.signature, self.context.result(Plain(self.context)).first, self._stolen())
+        means, each = _compare(self.context, self.signature, self.context.result(PlainAsking(self.context)).first, self._stolen())
         ids = [question.id for question in self.context.questions]
         write_json(folder / "overlap.json", {"mean": means, "each": dict(zip(ids, each, strict=True))})
 
@@ -78,12 +78,12 @@ class OverlapBounds(Stage[Bounds]):
         return {**_spec(self.context, self.signature), "surrogate": surrogate_spec(self.context)}
 
     def after(self) -> Sequence[Stage[Any]]:
-        return [Plain(self.context)]
+        return [PlainAsking(self.context)]
 
     def build(self, folder: Path) -> None:
-        plain = self.context.result(Plain(self.context))
+        plain = self.context.result(PlainAsking(self.context))
 
-        def compare(candidates: Sequence[str]) -> Scores:
+        def compare(candidates: Sequence[str]) -> Metrics:
             return _compare(self.context, self.signature, plain.first, candidates)[0]
 
         surrogate = self._surrogate()
@@ -118,7 +118,7 @@ def overlap_scores(context: CellContext) -> dict[str, OverlapScores]:
     return {name: _scores(context, name) for name in context.suite.signatures} if overlap_stages(context) else {}
 
 
-def overlap_of_each(context: CellContext) -> Scores:
+def overlap_of_each(context: CellContext) -> Metrics:
     """The headline metric of the suite's first signature by question; none where no overlap is measured."""
     return context.result(Overlap(context, context.suite.signatures[0])).each if overlap_stages(context) else {}
 
@@ -141,7 +141,7 @@ def _spec(context: CellContext, name: str) -> dict[str, Any]:
     }
 
 
-def _compare(context: CellContext, name: str, reference: Sequence[str], candidates: Sequence[str]) -> tuple[Scores, list[float]]:
+def _compare(context: CellContext, name: str, reference: Sequence[str], candidates: Sequence[str]) -> tuple[Metrics, list[float]]:
     """The mean of each metric, and the headline metric of each pair."""
     signature: Signature = SIGNATURES[name]
     values, pairs = context.task.values, list(zip(reference, candidates, strict=True))

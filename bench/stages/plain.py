@@ -20,7 +20,7 @@ class PlainTraces(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plain(Stage[PlainTraces]):
+class PlainAsking(Stage[PlainTraces]):
     """What overlap, exposure and examples are measured against. Its replies come from the victim's ledger."""
 
     kind: ClassVar[str] = "plain"

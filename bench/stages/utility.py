@@ -64,6 +64,6 @@ class HonestUse(Stage[Utility]):
         return api, api.ask(plain_prompts(self.context.honest))
 
 
-def _kept(made: str, shown: str | None) -> float:
-    """Share of the values of a summary that are still in what was shown of it."""
-    return score(made, shown or "", SIGNATURES["words"])["value_recall"]
+def _kept(made: str, visible: str | None) -> float:
+    """Share of the values of a summary that are still in what was visible of it."""
+    return score(made, visible or "", SIGNATURES["words"])["value_recall"]

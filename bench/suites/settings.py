@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import is_dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from heistbench.bench.contracts.engines import DEFAULT, ENGINES
 from heistbench.bench.contracts.nouns import Sight
@@ -15,6 +15,7 @@ from heistbench.bench.contracts.registry import suggest
 from heistbench.bench.contracts.replies import Family
 from heistbench.bench.prompting.compression import Style
 from heistbench.bench.storage.shipped_models import card
+from heistbench.bench.storage.strict import Strict
 from heistbench.bench.suites.sources import Provider, Source, source_of
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -27,12 +28,6 @@ def _known_engine(name: str) -> str:
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}{suggest(name, ENGINES)}")
     return name
-
-
-class Strict(BaseModel):
-    """Unknown fields are errors, values are frozen, numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Decoding(Strict):
