@@ -177,7 +177,7 @@ class Suite(Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     tasks: Annotated[list[str], Field(min_length=1)]
-    exams: list[str] = []
+    exams: list[str] = Field(default=[])
     victims: Annotated[list[Victim], Field(min_length=1)]
     surrogate: Surrogate | None = None
     inverter: Inverter | None = None
@@ -185,14 +185,14 @@ class Suite(Strict):
     students: Annotated[list[Student], Field(min_length=1)]
     attacks: list[str]
     controls: list[str]
-    defenses: Annotated[list[str], Field(min_length=1)] = ["none"]
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    defenses: Annotated[list[str], Field(min_length=1)] = Field(default=["none"])
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default=[0])
     sizes: Sizes = Sizes()
-    sizes_of: dict[str, Sizes] = {}
-    budgets: list[Annotated[int, Field(ge=0)]] = []
+    sizes_of: dict[str, Sizes] = Field(default={})
+    budgets: list[Annotated[int, Field(ge=0)]] = Field(default=[])
     engine: Annotated[str, AfterValidator(_known_engine)] = DEFAULT
-    signatures: Annotated[list[str], Field(min_length=1)] = ["words"]
-    smoke: dict[str, Any] = {}
+    signatures: Annotated[list[str], Field(min_length=1)] = Field(default=["words"])
+    smoke: dict[str, Any] = Field(default={})
 
 
 def fields_at(location: Sequence[int | str]) -> list[str]:
