@@ -9,11 +9,14 @@ from typing import Protocol
 
 from heistbench.leaderboard.board import measured
 from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, GainOutcome, PooledCell
+from heistbench.leaderboard.board.flags import sentence
 from heistbench.leaderboard.board.panel import Column, Panel, Setting
 from heistbench.leaderboard.board.statistics import Interval, wilson
 
 DASH = "–"  # noqa: RUF001  what stands where nothing was run
 MINUS = "−"  # noqa: RUF001  as wide as a plus
+FLAG = "⚑"
+"""What stands before what a panel says against itself."""
 MARKS: dict[GainOutcome, str] = {"steals": "▲", "tie": "=", "below control": "▼", "does not discriminate": "∅", "unranked": "·"}
 MEANINGS: dict[GainOutcome, str] = {
     "steals": "gain above zero: its interval, and p < .05 after Holm's correction over the panel",
@@ -167,7 +170,7 @@ def queries(n: int) -> str:
 
 
 def protocol(panel: Panel) -> list[str]:
-    """The lines under a panel: questions, seeds, what gains are over, what is unranked or lost, overlap's first signature."""
+    """The lines under a panel: questions, seeds, what gains are over, what is unranked or lost, overlap, contamination, flags."""
     cells = measured.all_cells(panel)
     seeds = sorted({len(cell.seeds) for cell in cells})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
@@ -179,6 +182,8 @@ def protocol(panel: Panel) -> list[str]:
     lines += [f"{UNRANKED} ({unranked} of {len(cells)} cells, marked *)"] if unranked else []
     lines += [LOST] if measured.lost(panel) else []
     lines += [f"overlap: {panel.signatures[name]}" for name in measured.signatures(panel)[:1]]
+    lines += [sentence(*each) for each in panel.contamination.items()]
+    lines += [f"{FLAG} {flag}" for flag in panel.flags]
     return [clean(line) for line in lines]
 
 

@@ -19,6 +19,7 @@ from heistbench.bench.contracts.nouns import Bill, Problem, Prompt, Question, Re
 from heistbench.bench.contracts.wall import Desk, Kit, Target
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
+from heistbench.bench.models.process import no_exit
 from heistbench.bench.prompting.demonstrations import POOL
 from heistbench.bench.runs.costs import REMOTE_TRACE, lengths
 from heistbench.bench.runs.made_up import ANSWER, TRACE, made_up, problems, questions, stands_alone, stands_for, tokens
@@ -108,7 +109,8 @@ class DryCell(CellContext):
     def _theft(self, stage: Collect) -> Theft:
         queries = self.sheet.queries
         try:
-            theft = stage.imagined(self)
+            with no_exit():
+                theft = stage.imagined(self)
         except Exception:  # of a stranger's code, on texts it was not made for
             theft = self._obliging_theft()
         if self.cell.build_attack().info.asks == "prompts":

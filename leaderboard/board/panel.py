@@ -11,6 +11,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.cells import PooledCell, means, pool
 from heistbench.leaderboard.board.comparable import check
+from heistbench.leaderboard.board.flags import contamination, flags
 from heistbench.leaderboard.board.gains import NONE, Place, idle, with_gains
 from heistbench.leaderboard.board.statistics import Interval
 
@@ -59,7 +60,8 @@ class Panel(Setting):
     """One setting, one budget of queries, one protocol.
 
     `baseline` names the best control that never queried the victim, None where there is none (gains are missing then);
-    `signatures` says how each overlap was measured.
+    `signatures` says how each overlap was measured; `contamination` is the largest share that any record states, by the two
+    splits it is about; `flags` are what the panel says against itself.
     """
 
     budget: int
@@ -69,6 +71,8 @@ class Panel(Setting):
     defenses: tuple[Column, ...]
     attacks: tuple[Row, ...]
     controls: tuple[Row, ...]
+    contamination: dict[str, float]
+    flags: tuple[str, ...]
 
 
 class CellKey(NamedTuple):
@@ -120,6 +124,8 @@ def panel_of(records: Sequence[Record]) -> Panel:
         defenses=columns,
         attacks=_rows(scored, defenses),
         controls=_rows({place: pool(arm) for place, arm in controls.items()}, defenses),
+        contamination=contamination(records),
+        flags=flags(records),
     )
 
 

@@ -1,0 +1,55 @@
+"""What a panel says against itself: each flag is raised by a planted case, and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from heistbench.leaderboard.board.build import Board, build
+from heistbench.leaderboard.board.flags import CONTAMINATED
+from heistbench.leaderboard.words import FLAG
+
+Make = Callable[..., Any]
+SPLITS = "test questions sharing a 13-gram with attack queries"
+
+
+def attack_id(source: str) -> dict[str, Any]:
+    return {"spec": "copy", "name": "copy", "version": "1-A", "parameters": {}, "paper": "", "source": source}
+
+
+def flags_of(*records: Any) -> tuple[str, ...]:
+    (panel,) = build(records).panels
+    return panel.flags
+
+
+def test_a_clean_panel_has_no_flag(board: Board) -> None:
+    assert all(panel.flags == () for panel in board.panels)
+
+
+@pytest.mark.parametrize(("share", "flagged"), [(CONTAMINATED, False), (CONTAMINATED + 0.01, True)])
+def test_contamination_is_reported_and_above_a_share_flagged(make: Make, share: float, flagged: bool) -> None:
+    records = [make(seed=0), make(seed=1, provenance__contamination={SPLITS: share})]
+    (panel,) = build(records).panels
+    assert panel.contamination == {SPLITS: share}
+    assert bool(panel.flags) is flagged
+    assert all("share a 13-gram with attack queries" in flag for flag in panel.flags)
+
+
+def test_records_of_one_version_and_two_sources_stand_side_by_side_with_a_flag(make: Make) -> None:
+    same = [make(seed=seed, arm__attack=attack_id("a" * 16)) for seed in range(2)]
+    other = make(seed=2, arm__attack=attack_id("b" * 16))
+    assert flags_of(*same) == ()
+    assert flags_of(*same, other) == ("copy 1-A stands here in 2 different sources under one version",)
+    assert flags_of(*same, make(seed=2, arm__attack=attack_id(""))) == (), "made before sources were recorded"
+
+
+def test_code_in_no_commit_is_named(make: Make) -> None:
+    assert flags_of(make(provenance__uncommitted=["copy", "noise"])) == ("code in no commit: copy, noise",)
+
+
+def test_flags_stand_where_the_numbers_stand(make: Make, media: Callable[[Board], tuple[str, str]]) -> None:
+    terminal, page = media(build([make(provenance__uncommitted=["copy"])]))
+    assert f"{FLAG} code in no commit: copy" in terminal
+    assert f"{FLAG} code in no commit: copy" in page
