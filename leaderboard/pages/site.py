@@ -20,7 +20,6 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.models.process import one_thread
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
@@ -106,7 +105,6 @@ def _results(jobs: Sequence[_Job], files: int) -> Iterator[_Built]:
 
 def _alone() -> None:
     """Settings of a worker. Records hold no cycles, and looking for some all the time takes a fifth of it."""
-    one_thread()
     gc.disable()
 
 
