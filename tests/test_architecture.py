@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sound_submission import write_sound
 
 import heistbench.bench
 from heistbench.bench.contracts.registry import registry
@@ -20,19 +21,25 @@ from heistbench.bench.contracts.registry import registry
 ROOT = Path(heistbench.bench.__file__).parent.parent
 FOLDERS = ("bench", "attacks", "defenses", "tasks", "leaderboard")
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-ENGINES = (
-    "models.engine",
-    "models.fine_tuning",
-    "models.pocket_models",
-    "models.scratch",
-    "runs.schedule",
-    "stages.collect",
-    "stages.context",
-    "stages.desk",
-    "stages.record",
-    "stages.victim",
-    "verbs.run",
-)
+ALLOWED: dict[str, set[str]] = {
+    "contracts": set(),
+    "scoring": {"contracts"},
+    "storage": {"contracts", "scoring"},
+    "prompting": {"contracts", "scoring"},
+    "suites": {"contracts", "scoring", "storage", "prompting"},
+    "models": {"contracts", "storage", "prompting", "suites"},
+    "bridges": {"contracts", "scoring", "models"},
+    "stages": {"contracts", "scoring", "storage", "prompting", "suites", "models", "bridges"},
+    "runs": {"contracts", "scoring", "storage", "prompting", "suites", "models", "bridges", "stages"},
+    "verbs": {"contracts", "scoring", "storage", "prompting", "suites", "models", "bridges", "stages", "runs", "leaderboard"},
+    "cli": {"contracts", "models", "stages", "verbs", "leaderboard"},
+    "public": {"contracts", "scoring", "storage", "prompting"},
+    "leaderboard": {"contracts", "storage", "suites", "scoring"},
+}
+"""Whom each room may import, at any depth of a file; `public` is what plugins see, `cli` all that names verbs and options."""
+SCORING_OF_THE_LEADERBOARD = {"heistbench.bench.scoring.overlap"}
+AT_START = {"heistbench.bench.models", "heistbench.bench.models.process"}
+"""What `heist` itself loads of models: one thread per process must be said before anything else is."""
 HEAVY = {"torch", "transformers", "trl", "peft", "vllm", "lm_eval", "inspect_ai", "datasets", "accelerate"}
 
 
@@ -66,6 +73,91 @@ def imports(path: Path, top_only: bool = False) -> Iterator[tuple[str, list[str]
 # who imports whom
 
 
+def module_of(path: Path) -> str:
+    return ".".join(["heistbench", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+
+OURS = {module_of(path): path for path in MODULES}
+
+
+def our_imports(path: Path) -> set[str]:
+    """The modules of this project that a file imports anywhere, for type checkers too."""
+    named = ((module, name) for module, names in imports(path) for name in names or [""])
+    targets = {f"{module}.{name}" if f"{module}.{name}" in OURS else module for module, name in named}
+    return targets & OURS.keys() - {module_of(path)}
+
+
+IMPORTS = {module: our_imports(path) for module, path in OURS.items()}
+
+
+def room_of(module: str) -> str:
+    """The room of a module: a folder of `bench`, its command line or public API, or another part of the project."""
+    _, part, *inside = module.split(".")
+    if part != "bench":
+        return part
+    if not inside:
+        return "public"
+    return "cli" if inside[0].startswith("cli") else inside[0]
+
+
+def test_every_folder_of_the_harness_is_a_room() -> None:
+    assert {room_of(module) for module in OURS if module.startswith("heistbench.bench")} == ALLOWED.keys() - {"leaderboard"}
+
+
+@pytest.mark.parametrize("module", [module for module in OURS if room_of(module) in ALLOWED])
+def test_rooms_import_one_way(module: str) -> None:
+    room = room_of(module)
+    others = {other: room_of(other) for other in IMPORTS[module] if room_of(other) != room}
+    assert {other for other, its_room in others.items() if its_room not in ALLOWED[room]} == set()
+
+
+def test_levels_of_the_rooms_are_levels() -> None:
+    """Nobody is allowed what is above him: the rooms can be put in one order."""
+    order: list[str] = []
+    while left := ALLOWED.keys() - order:
+        free = sorted(room for room in left if ALLOWED[room] <= {*order})
+        assert free, f"a circle among {sorted(left)}"
+        order += free
+
+
+def test_of_scoring_the_leaderboard_sees_overlap_alone() -> None:
+    board = {other for module in OURS if room_of(module) == "leaderboard" for other in IMPORTS[module]}
+    assert {other for other in board if room_of(other) == "scoring"} <= SCORING_OF_THE_LEADERBOARD
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan 1972)."""
+    numbers, lowest, stack, found = dict[str, int](), dict[str, int](), list[str](), list[list[str]]()
+
+    def visit(node: str) -> None:
+        numbers[node] = lowest[node] = len(numbers)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in numbers:
+                visit(other)
+                lowest[node] = min(lowest[node], lowest[other])
+            elif other in stack:
+                lowest[node] = min(lowest[node], numbers[other])
+        if lowest[node] == numbers[node]:
+            at = stack.index(node)
+            found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for node in sorted(graph):
+        if node not in numbers:
+            visit(node)
+    return [members for members in found if len(members) > 1]
+
+
+def test_a_circle_is_seen() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_two_files_import_each_other() -> None:
+    assert circles(IMPORTS) == []
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name in ("attacks", "defenses", "tasks")], ids=name_of)
 def test_plugins_import_the_public_api_alone(path: Path) -> None:
     for module, names in imports(path):
@@ -75,10 +167,9 @@ def test_plugins_import_the_public_api_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "leaderboard")], ids=name_of)
-def test_the_leaderboard_imports_no_engine(path: Path) -> None:
+def test_the_leaderboard_imports_neither_engines_nor_plugins(path: Path) -> None:
     for module, _ in imports(path):
         assert module.split(".")[0] not in HEAVY
-        assert module not in {f"heistbench.bench.{engine}" for engine in ENGINES}
         assert not module.startswith(("heistbench.attacks", "heistbench.defenses", "heistbench.tasks"))
 
 
@@ -99,13 +190,36 @@ def test_nothing_builds_code_from_text(path: Path) -> None:
     assert not calls & {"eval", "exec", "sympify", "sympy.sympify", "yaml.load", "pickle.loads", "torch.load"}
 
 
+def loaded_by(code: str, *words: object) -> set[str]:
+    """The modules in a process that ran some code, with words on its command line."""
+    tell = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules))\n"
+    command = [sys.executable, "-c", tell + code, *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (line,) = [line for line in ended.stdout.splitlines() if line.startswith("LOADED")]
+    return set(line.split())
+
+
+def upstairs(loaded: set[str]) -> set[str]:
+    """What the leaderboard has no business with, of what is loaded."""
+    rooms = {"models", "bridges", "stages", "runs"}
+    ours = {module for module in loaded if module.startswith("heistbench.bench.") and room_of(module) in rooms}
+    return ours | HEAVY & {module.partition(".")[0] for module in loaded}
+
+
 def test_reading_a_board_loads_no_engine() -> None:
     names = [m.name for m in pkgutil.walk_packages([str(ROOT / "leaderboard")], "heistbench.leaderboard.")]
     assert "heistbench.leaderboard.board.build" in names
-    code = f"import sys, {', '.join(names)}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not HEAVY & set(loaded)
-    assert not {f"heistbench.bench.{engine}" for engine in ENGINES} & set(loaded)
+    assert upstairs(loaded_by(f"import {', '.join(names)}")) == set()
+
+
+def test_verifying_a_submission_loads_no_engine(tmp_path: Path) -> None:
+    write_sound(tmp_path / "submission")
+    (tmp_path / "results").mkdir()
+    words = ["leaderboard", "verify", tmp_path / "submission", "--results", tmp_path / "results"]
+    loaded = loaded_by("from heistbench.bench.cli import main; main()", *words)
+    assert {"heistbench.leaderboard.submit.known", "heistbench.tasks.pocket"} <= loaded
+    assert upstairs(loaded) <= AT_START
 
 
 # what is public

@@ -9,22 +9,22 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from heistbench.bench.contracts.engines import DEFAULT, ENGINES
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.plugins import Kind, Plugin
 from heistbench.bench.contracts.registry import construct, identity, registry, spec_of
-from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.storage.data_files import as_pinned
 from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import ROOT
 from heistbench.bench.storage.records import PluginId, Record
-from heistbench.bench.storage.store import canonical, hash_of
+from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
+from heistbench.bench.storage.store import canonical
+from heistbench.bench.suites.sources import Provider, Recorded, recorded_identity, source_of
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
-from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, StatedSettings, is_shipped, settings_of
+from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, StatedSettings, settings_of
 from heistbench.leaderboard.words import clean
 
-REMOTE, RECORDED = "inspect:", "recorded"
-"""Of a model behind a provider's API, what its reference starts with; the model whose replies a data set ships."""
 _HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
 _IDENTITY = re.compile(r"local:[0-9a-f]{64}|(scratch|taught|student):[0-9a-f]{24}")
 
@@ -74,7 +74,7 @@ def _same(plugin: Plugin, field: str, stated: PluginId, claims: Mapping[str, Any
 
 def _models(record: Record, settings: StatedSettings) -> Iterator[Rule]:
     """Identities of models: those that follow from their names as they must be, the others in their form."""
-    engine = "vllm:" if record.provenance.engine == "vllm" else ""
+    engine = f"{name}:" if (name := record.provenance.engine) in ENGINES and name != DEFAULT else ""
     taught = settings.surrogate and settings.surrogate.lessons
     named = {
         "victim": settings.victim.model,
@@ -94,13 +94,14 @@ def _identity(reference: str, engine: str, record: Record) -> str | None:
     """What identifies a model of this name; None where that takes its weights."""
     if reference == "none":
         return reference
-    if reference.startswith(REMOTE):
-        return reference.removeprefix(REMOTE)
-    if reference == RECORDED:
-        task = {name: getattr(record.arm.task, name) for name in ("name", "version", "parameters")}
-        return f"{RECORDED}:{hash_of([task, record.provenance.data.get('task')])}"
+    match source_of(reference):
+        case Provider(name):
+            return name
+        case Recorded():
+            task = {name: getattr(record.arm.task, name) for name in ("name", "version", "parameters")}
+            return recorded_identity(task, record.provenance.data.get("task"))
     if is_shipped(reference):
-        return engine + checkpoint(reference).identity
+        return engine + shipped_identity(reference)
     return f"{engine}hub:{reference}" if _HUB.fullmatch(reference) else None
 
 

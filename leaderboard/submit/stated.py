@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from heistbench.bench.contracts.engines import ENGINES
 from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import harness_version
 from heistbench.bench.storage.records import PluginId, Record
-from heistbench.bench.storage.shipped_models import SHIPPED
+from heistbench.bench.storage.shipped_models import is_shipped
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.words import clean
 
@@ -27,7 +28,6 @@ DATA = {*HASHES, "task", "exam", "theft"}
 FILES = {"task files": "task", "exam files": "exam"}
 """Which entry of `provenance.data` says of which other whether its files are the pinned ones."""
 SUITE = re.compile(r"[a-z0-9][a-z0-9-]*")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,99}/[A-Za-z0-9_-]{1,99}")
 COMPOSED = 20
 """Defenses in one composition."""
 CLOCKS = timedelta(days=1)
@@ -140,7 +140,7 @@ def _plugins(record: Record) -> Iterator[tuple[str, PluginId]]:
 
 def _machine(record: Record) -> Iterator[Rule]:
     made, volatile = record.provenance, record.volatile
-    yield made.engine in ("transformers", "vllm"), "provenance.engine", "expected transformers or vllm"
+    yield made.engine in ENGINES, "provenance.engine", f"expected {' or '.join(ENGINES)}"
     kinds = {"cpu": "float32", "cuda": "bfloat16"}
     yield kinds.get(made.device) == made.dtype, "provenance.device", "expected cpu and float32, or cuda and bfloat16"
     good = all(0 <= share <= 1 for share in made.contamination.values())
@@ -165,11 +165,6 @@ def _agreement(record: Record, settings: StatedSettings) -> Iterator[Rule]:
     yield record.loot.rows <= rows, "loot.rows", f"is more than the {rows} questions an attacker has"
     for field, n in (("exam.n", record.exam.n), ("utility.n", record.utility.n)):
         yield n == sizes.test, field, f"is not the {sizes.test} questions of provenance.settings.sizes.test"
-
-
-def is_shipped(reference: str) -> bool:
-    """Whether a model of this name is shipped; no other name leads to a file of this machine."""
-    return bool(_NAME.fullmatch(reference)) and (SHIPPED / reference / "card.json").is_file()
 
 
 def _called(victim: Victim) -> tuple[str, str]:

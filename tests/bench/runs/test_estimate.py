@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,24 @@ from hypothesis import strategies as st
 from rich.console import Console
 from safetensors import safe_open
 
-from heistbench.bench import Prompt, Sight, read_shown
+from heistbench.bench import Prompt, read_shown
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import load_plugin
 from heistbench.bench.prompting.demonstrations import WRAPPERS, Demonstration, Wrapper, demonstration_prompt
 from heistbench.bench.prompting.requests import tool_prompt
 from heistbench.bench.runs.costs import PEAK, REMOTE_TRACE, TYPICAL, WRITING, gpu_hours, lengths, parameters
-from heistbench.bench.runs.estimate import bills, foresee, outline, outline_table, queries
-from heistbench.bench.runs.made_up import ANSWER, FEW, QUESTION, SUMMARY, TRACE, Lengths, made_up, many
-from heistbench.bench.runs.work import ORDER, Stage
+from heistbench.bench.runs.dry import DryCell, Sheet, work_of
+from heistbench.bench.runs.estimate import SECONDS_PER_CELL, bills, duration, foresee, most_queries, outline, outline_table
+from heistbench.bench.runs.made_up import ANSWER, FEW, QUESTION, SUMMARY, TRACE, made_up, stands_for, tokens
 from heistbench.bench.stages.budget import Budget
+from heistbench.bench.stages.stage import WORK, Lengths, Work
 from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.bench.storage.store import Store
-from heistbench.bench.suites.cells import cells
+from heistbench.bench.suites.cells import Cell, cells
 from heistbench.bench.suites.files import SUITES, changed, load_suite
 from heistbench.bench.suites.settings import Suite
 
-BOTH: set[Sight] = {"trace", "summary"}
 PRICED = {"prices": {"input": 1.0, "output": 10.0}, "effort": "low"}
 REMOTE = {"model": "inspect:openai/some-model", "decoding": {"max_new_tokens": 30_000}, "api": PRICED}
 
@@ -61,16 +62,24 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     lengths.cache_clear()
 
 
-def stage(found: list[Stage], name: str, model: str = "") -> Stage:
-    """The one stage of a name, and of a model if there are several."""
-    (one,) = [s for s in found if s.name == name and model in s.model]
+def work(outlined: list[Work], name: str, model: str = "") -> Work:
+    """The one piece of work of a name, and of a model if there are several."""
+    (one,) = [each for each in outlined if each.name == name and model in each.model]
     return one
+
+
+def most(suite: Suite) -> dict[str, int]:
+    """The most queries that each victim of a suite is sent, by its label."""
+    by_label: dict[str, list[Cell]] = {}
+    for cell in cells(suite):
+        by_label.setdefault(cell.victim.label, []).append(cell)
+    return {label: most_queries(of_victim) for label, of_victim in by_label.items()}
 
 
 def shown(suite: Suite, width: int = 200) -> str:
     """The table as a terminal shows it."""
     console = Console(width=width, file=StringIO())
-    console.print(outline_table(suite))
+    console.print(outline_table(suite.name, outline(suite)))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
@@ -80,8 +89,8 @@ def shown(suite: Suite, width: int = 200) -> str:
 def test_victims_are_asked_plain_questions_once_for_all(suite: Callable[..., Suite]) -> None:
     one = suite()
     # The attacked questions, the same again for the ceiling of overlap, an honest user's.
-    assert queries(cells(one)) == {"pocket-victim-1": 200 + 200 + 30}
-    assert stage(outline(one), "victim replies").queries == 430
+    assert most(one) == {"pocket-victim-1": 200 + 200 + 30}
+    assert work(outline(one), "victim replies").queries == 430
     for more in (
         {"attacks": ["answer_only", "summary_answer", "trace_inversion"]},
         {"defenses": ["none", "noise_answers", "redact_summary"]},
@@ -90,8 +99,8 @@ def test_victims_are_asked_plain_questions_once_for_all(suite: Callable[..., Sui
         {"students": [{"model": "pocket/base"}, {"model": "pocket/surrogate"}]},
         {"budgets": [0, 100, 200]},
     ):
-        assert queries(cells(suite(**more))) == {"pocket-victim-1": 430}
-        assert stage(outline(suite(**more)), "victim replies").queries == 430
+        assert most(suite(**more)) == {"pocket-victim-1": 430}
+        assert work(outline(suite(**more)), "victim replies").queries == 430
 
 
 def test_prompts_of_an_attacks_own_are_asked_anew(suite: Callable[..., Suite]) -> None:
@@ -103,19 +112,19 @@ def test_prompts_of_an_attacks_own_are_asked_anew(suite: Callable[..., Suite]) -
     }
     for expected, changes in asked.items():
         found = suite(**changes)
-        assert queries(cells(found)) == {"pocket-victim-1": expected}
-        assert stage(outline(found), "victim replies").queries == expected
+        assert most(found) == {"pocket-victim-1": expected}
+        assert work(outline(found), "victim replies").queries == expected
     same = suite(attacks=["rep", "rep(keep=valid)", "rep(keep=clean)"])
-    assert stage(outline(same), "victim replies").queries == 430 + 200
-    assert queries(cells(same)) == {"pocket-victim-1": 430 + 600}, "a bound: the attacks might ask for other things"
+    assert work(outline(same), "victim replies").queries == 430 + 200
+    assert most(same) == {"pocket-victim-1": 430 + 600}, "a bound: the attacks might ask for other things"
 
 
 def test_victims_whose_traces_nobody_sees_are_asked_nothing_for_overlap(suite: Callable[..., Suite]) -> None:
     found = suite(victims=[REMOTE])
-    assert queries(cells(found)) == {"inspect:openai/some-model": 230}
-    assert stage(outline(found), "victim replies").queries == 230
+    assert most(found) == {"inspect:openai/some-model": 230}
+    assert work(outline(found), "victim replies").queries == 230
     victims = [REMOTE, {"model": "pocket/victim-1"}]
-    assert queries(cells(suite(victims=victims))) == {"inspect:openai/some-model": 230, "pocket-victim-1": 430}
+    assert most(suite(victims=victims)) == {"inspect:openai/some-model": 230, "pocket-victim-1": 430}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,7 @@ def test_equal_rows_are_trained_on_once(
     suite: Callable[..., Suite], changes: dict[str, Any], inverters: int, students: int
 ) -> None:
     found = outline(suite(**changes))
-    rows = {name: sum(s.rows for s in found if s.name == name) for name in ORDER}
+    rows = {name: sum(s.rows for s in found if s.name == name) for name in WORK}
     assert (rows["inverter training"], rows["student training"]) == (400 * inverters, 200 * students)
     exams = students + len(changes.get("students", [1]))  # the untrained too
     assert rows["examination"] == 30 * exams * len(changes.get("exams", [1]))
@@ -146,9 +155,9 @@ def test_equal_rows_are_trained_on_once(
 
 def test_budgets_scale_the_loot_and_not_the_inverter(suite: Callable[..., Suite]) -> None:
     found = outline(suite(attacks=["trace_inversion(augment=true)"], budgets=[0, 100, 200]))
-    assert stage(found, "inverter training").rows == 400
-    assert stage(found, "inversion").rows == 100 + 200
-    assert stage(found, "student training").rows == 400 + (100 + 400) + (200 + 400)
+    assert work(found, "inverter training").rows == 400
+    assert work(found, "inversion").rows == 100 + 200
+    assert work(found, "student training").rows == 400 + (100 + 400) + (200 + 400)
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.lists(st.integers(0, 3000), max_size=3))
@@ -156,7 +165,7 @@ def test_made_up_splits_are_parts_of_the_real_ones(query: int, own: int, budgets
     budgets = sorted({min(budget, query) for budget in budgets})
     sizes = {"query": query, "surrogate": own, "test": 7}
     cell = cells(changed(load_suite("pocket"), {"sizes": sizes, "budgets": budgets}))[0]
-    n = many(cell)
+    n = stands_for(cell)
     assert all(size % n == 0 for size in (query, own, *budgets))
     assert n == 1 or all(size // n >= FEW for size in (query, own, *budgets) if size)
 
@@ -164,13 +173,13 @@ def test_made_up_splits_are_parts_of_the_real_ones(query: int, own: int, budgets
 def test_the_outline_of_a_suite_is_what_its_run_did(tiny_run: Any) -> None:
     found, store = outline(load_suite(str(tiny_run.suite))), Store(tiny_run.out / "store")
     asked = sum(Ledger(store, json.loads((folder / "spec.json").read_text())).spent()[0] for folder in ledgers(store))
-    assert stage(found, "victim replies").queries == asked
+    assert work(found, "victim replies").queries == asked
     made = {kind: [json.loads(p.read_text()) for p in store.root.glob(f"{kind}/*/tuned.json")] for kind in ("inverter", "train")}
-    assert stage(found, "inverter training").rows == 40 * len(made["inverter"])
-    rows = stage(found, "student training").rows
+    assert work(found, "inverter training").rows == 40 * len(made["inverter"])
+    rows = work(found, "student training").rows
     assert rows / 1.5 < sum(tuned["rows"] for tuned in made["train"]) <= rows  # equal loot by different ways is trained on once
     tokens = sum(tuned["tokens"] for tuned in made["train"])
-    assert tokens / 2 < stage(found, "student training").trained < 2 * tokens
+    assert tokens / 2 < work(found, "student training").trained < 2 * tokens
 
 
 # attacks on made-up replies
@@ -179,7 +188,7 @@ def test_the_outline_of_a_suite_is_what_its_run_did(tiny_run: Any) -> None:
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_made_up_replies_follow_demonstrations(wrapper: Wrapper) -> None:
     demos = [Demonstration(f"{QUESTION}o{i}", f"{TRACE}s{i}", f"{ANSWER}s{i}") for i in range(3)]
-    reply = made_up(demonstration_prompt(demos, f"{QUESTION}q1", wrapper), "v", BOTH)
+    reply = made_up(demonstration_prompt(demos, f"{QUESTION}q1", wrapper), "v")
     trace, answer = read_shown(reply.text, wrapper)
     assert trace == reply.trace
     assert answer
@@ -188,17 +197,31 @@ def test_made_up_replies_follow_demonstrations(wrapper: Wrapper) -> None:
 
 def test_made_up_replies_use_tools_and_show_what_the_victim_shows() -> None:
     prompt = tool_prompt(f"{QUESTION}q1")
-    assert {name: text[0] for name, text in made_up(prompt, "v", BOTH).arguments.items()} == {"thoughts": TRACE, "answer": ANSWER}
+    assert {name: text[0] for name, text in made_up(prompt, "v").arguments.items()} == {"thoughts": TRACE, "answer": ANSWER}
     plain = Prompt.of(f"{QUESTION}q1")
-    seen = made_up(plain, "v", {"answer"})
-    assert (seen.trace, seen.summary) == (None, None)
-    assert made_up(plain, "v", BOTH).summary
-    assert len({made_up(plain, *by).trace for by in (("v", BOTH), ("s", BOTH), ("v", BOTH, 1))}) == 3
+    assert len({made_up(plain, *by).trace for by in (("v",), ("s",), ("v", 1))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("victim", "trace", "summary"),
+    [
+        ({"model": "pocket/victim-1"}, True, True),
+        ({**REMOTE, "api": {"shows": "trace"}}, True, True),
+        ({**REMOTE, "api": {"shows": "summary"}}, False, True),
+        ({**REMOTE, "api": {"shows": "answer"}}, False, False),
+    ],
+)
+def test_made_up_replies_show_what_the_victim_shows(
+    suite: Callable[..., Suite], victim: dict[str, Any], trace: bool, summary: bool
+) -> None:
+    dry = DryCell(cells(suite(victims=[victim]))[0], Sheet())
+    (reply,) = dry.victim.reply([(Prompt.of(f"{QUESTION}q1"), 0)])
+    assert (bool(reply.trace), bool(reply.summary), bool(reply.text)) == (trace, summary, True)
 
 
 def test_marks_count_for_what_they_stand_for() -> None:
-    assert Lengths(1000, 100, 10, 1).tokens(f"{QUESTION}{TRACE}{TRACE}{ANSWER}{SUMMARY}" + "abcdefg") == 1211 + 3
-    assert Lengths(1, 1, 1, 1).tokens(None) == 0
+    assert tokens(f"{QUESTION}{TRACE}{TRACE}{ANSWER}{SUMMARY}" + "abcdefg", Lengths(1000, 100, 10, 1)) == 1211 + 3
+    assert tokens(None, Lengths(1, 1, 1, 1)) == 0
 
 
 @pytest.mark.usefixtures("own_plugins")
@@ -215,8 +238,8 @@ def test_an_attack_that_cannot_work_with_made_up_replies_is_estimated_all_the_sa
     )
     load_plugin(tmp_path / "picky.py")
     found = outline(suite(attacks=["picky"]))
-    assert stage(found, "student training").rows == 200
-    assert stage(found, "victim replies").queries >= 430
+    assert work(found, "student training").rows == 200
+    assert work(found, "victim replies").queries >= 430
 
 
 # what it costs
@@ -225,12 +248,16 @@ def test_an_attack_that_cannot_work_with_made_up_replies_is_estimated_all_the_sa
 def test_work_is_priced_by_the_formulas_that_are_stated() -> None:
     second = PEAK * WRITING / (2 * 7e9)  # tokens a 7B model writes
     assert 2000 < second < 2500
-    assert gpu_hours(7e9, 0, 0, second * 3600) == pytest.approx(1)
-    assert gpu_hours(7e9, 1000, 0, 0) == pytest.approx(3 * (gpu_hours(7e9, 0, 1000, 0) or 0))
-    assert gpu_hours(None, 1, 1, 1) is None
-    work = {"trained": 1e9, "read": 1e9, "written": 1e9}
-    assert Stage("x", "org/Model-7B@abc", "", **work).hours == gpu_hours(7e9, 1e9, 1e9, 1e9)
-    assert Stage("x", "recorded", "", **work).hours == Stage("x", "inspect:openai/gpt-7b", "", **work).hours == 0
+
+    def hours(model: str = "org/Model-7B@abc", **amounts: float) -> float | None:
+        return gpu_hours(Work("x", model, "", **amounts))
+
+    assert hours(written=second * 3600) == pytest.approx(1)
+    assert hours(trained=1000) == pytest.approx(3 * (hours(read=1000) or 0))
+    amounts = {"trained": 1e9, "read": 1e9, "written": 1e9}
+    assert hours(**amounts) == pytest.approx(sum(hours(**{name: 1e9}) or 0 for name in amounts))
+    assert hours("org/of-no-size@0123456", **amounts) is None
+    assert hours("recorded", **amounts) == hours("inspect:openai/gpt-7b", **amounts) == 0
 
 
 @pytest.mark.parametrize(
@@ -287,7 +314,7 @@ def test_the_price_of_the_papers_victim_is_the_papers() -> None:
     found = cells(load_suite("trace-inversion-api"))
     ((label, bill),) = bills(found).items()
     assert label == "gpt-5.4-mini-2026-03-17"
-    assert queries(found) == {label: 10_000 + 515}
+    assert most_queries(found) == bill.queries == 10_000 + 515
     assert bill.dollars / 10_515 == pytest.approx(173.28 / 10_000, rel=0.03)
     assert TYPICAL.trace > REMOTE_TRACE
 
@@ -299,7 +326,7 @@ def test_the_price_of_the_papers_victim_is_the_papers() -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
 def test_every_suite_is_outlined_on_a_bare_machine(name: str) -> None:
     found = outline(load_suite(name))
-    assert [s.name for s in found] == sorted((s.name for s in found), key=ORDER.index)
+    assert [s.name for s in found] == sorted((s.name for s in found), key=WORK.index)
     assert all(s.rows > 0 and s.settings for s in found)
     assert all(s.tokens > 0 for s in found if s.model != "recorded")
     assert {"victim replies", "student training", "examination"} <= {s.name for s in found}
@@ -308,18 +335,18 @@ def test_every_suite_is_outlined_on_a_bare_machine(name: str) -> None:
 @pytest.mark.usefixtures("bare_machine")
 def test_the_stages_of_trace_inversion() -> None:
     found = outline(load_suite("trace-inversion"))
-    assert {s.name for s in found} == set(ORDER) - {"surrogate training"}
-    assert stage(found, "victim replies").rows == 10_000 + 515
-    assert stage(found, "inverter training").rows == 2 * 3 * 10_000
-    assert stage(found, "inverter training").settings == (
+    assert {s.name for s in found} == set(WORK) - {"surrogate training"}
+    assert work(found, "victim replies").rows == 10_000 + 515
+    assert work(found, "inverter training").rows == 2 * 3 * 10_000
+    assert work(found, "inverter training").settings == (
         "3 epochs of batches of 24, rate 1e-05 cosine, warmup 0.1, rows up to 16384 tokens, all weights"
     )
-    assert stage(found, "inversion").settings == "temperature 0.7, top_p 0.9, repetition_penalty 1.05, up to 8192 tokens"
+    assert work(found, "inversion").settings == "temperature 0.7, top_p 0.9, repetition_penalty 1.05, up to 8192 tokens"
     # A row is a question, a trace, an answer.
-    rows = stage(found, "student training", "Qwen")
+    rows = work(found, "student training", "Qwen")
     assert 4500 < rows.trained / rows.rows / 3 < TYPICAL.trace + TYPICAL.question + TYPICAL.answer + 50
-    assert 1000 < (rows.hours or 0) < 2000
-    assert all(s.hours is not None for s in found)
+    assert 1000 < (gpu_hours(rows) or 0) < 2000
+    assert all(gpu_hours(each) is not None for each in found)
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -327,8 +354,8 @@ def test_a_recorded_surrogate_writes_nothing() -> None:
     weak = load_suite("trace-inversion")
     assert weak.surrogate
     strong = changed(weak, {"surrogate": {**weak.surrogate.model_dump(), "model": "recorded"}})
-    replies = stage(outline(strong), "surrogate replies")
-    assert (replies.model, replies.hours, replies.tokens) == ("recorded", 0, 0)
+    replies = work(outline(strong), "surrogate replies")
+    assert (replies.model, gpu_hours(replies), replies.tokens) == ("recorded", 0, 0)
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -351,5 +378,26 @@ def test_the_table_says_all_there_is_to_say() -> None:
 
 def test_a_model_of_unknown_size_is_no_total(suite: Callable[..., Suite]) -> None:
     found = suite(students=[{"model": "org/of-no-size@0123456"}])
-    assert stage(outline(found), "student training").hours is None
+    assert gpu_hours(work(outline(found), "student training")) is None
     assert "+ ?" in shown(found)
+
+
+# how long it takes
+
+
+def test_longer_rows_take_longer_and_a_store_knows_the_pace(suite: Callable[..., Suite], tiny_run: Any, tmp_path: Path) -> None:
+    lines, fresh = outline(suite()), Store(tmp_path)
+    fixed = SECONDS_PER_CELL * 10
+    longer = [replace(line, trained=3 * line.trained) for line in lines]
+    assert duration(longer, 10, fresh) - fixed == pytest.approx(3 * (duration(lines, 10, fresh) - fixed))
+    measured = [json.loads(path.read_text())["tokens"] for path in (tiny_run.out / "store").glob("train/*/tuned.json")]
+    store = Store(tiny_run.out / "store")
+    seconds = sum(store.seconds(path.parent) for path in store.root.glob("train/*/tuned.json"))
+    trained = sum(line.trained for line in lines)
+    assert duration(lines, 0, store) == pytest.approx(trained * seconds / sum(measured))
+
+
+def test_an_estimate_is_of_the_cells_that_are_missing(suite: Callable[..., Suite]) -> None:
+    every = cells(suite(attacks=["answer_only", "rep"]))
+    rows = {len(part): sum(line.rows for line in work_of(part).work()) for part in (every, every[:1], [])}
+    assert rows[len(every)] > rows[1] > rows[0] == 0

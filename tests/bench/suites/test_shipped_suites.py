@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from heistbench.bench.contracts.registry import registry, spec_of
-from heistbench.bench.runs.estimate import outline, queries
+from heistbench.bench.runs.estimate import most_queries, outline
 from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_records
@@ -75,9 +75,9 @@ def _check_queries(store: Store, name: str) -> None:
     """A victim was asked just what the outline said, and no more than its bound."""
     found = smoke(load_suite(name))
     asked = sum(Ledger(store, json.loads((folder / "spec.json").read_text())).spent()[0] for folder in ledgers(store))
-    assert asked == sum(stage.queries for stage in outline(found))
+    assert asked == sum(work.queries for work in outline(found))
     if all(victim.model != "recorded" for victim in found.victims):
-        assert asked <= sum(queries(cells(found)).values())
+        assert asked <= most_queries(cells(found))
 
 
 @pytest.fixture
