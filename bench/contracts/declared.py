@@ -13,8 +13,9 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from heistbench.bench.contracts.errors import HeistError, one_line
+from heistbench.bench.contracts.nouns import Kind
 from heistbench.bench.contracts.places import origin
-from heistbench.bench.contracts.plugins import Asks, Attack, Defense, Info, Kind, Plugin, Task, Touch
+from heistbench.bench.contracts.plugins import Asks, Attack, Defense, Info, Plugin, Task, Touch
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 VERSION = re.compile(r"[1-9][0-9]*-[A-Z]")

@@ -18,6 +18,9 @@ Split = Literal["query", "surrogate", "dev", "test"]
 Stop = Literal["stop", "length", "refused", "error"]
 """Why a reply ended: by itself, at the token budget, refused by victim or defense, or lost to an outage."""
 
+Kind = Literal["attack", "defense", "task"]
+"""The kinds of plugins."""
+
 Sight = Literal["answer", "summary", "trace"]
 """The part of a victim's replies that can be seen, by the harness or by the attacker."""
 

@@ -11,7 +11,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import one_line
-from heistbench.bench.contracts.plugins import Kind
+from heistbench.bench.contracts.nouns import Kind
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -17,6 +17,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import (
     Exposure,
     Grade,
+    Kind,
     Problem,
     Prompt,
     Question,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from heistbench.bench.contracts.wall import Kit, Target
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-Kind = Literal["attack", "defense", "task"]
 Touch = Literal["prompt", "summary", "answer", "refusal"]
 """A thing that a defense changes: the prompt a victim sees, the summary or the answer it shows, or whether it answers at all."""
 Asks = Literal["nothing", "questions", "prompts"]

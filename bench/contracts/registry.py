@@ -26,8 +26,9 @@ import yaml
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.failures import keep_traceback
+from heistbench.bench.contracts.nouns import Kind
 from heistbench.bench.contracts.places import FOLDERS, GIVEN, blame, foreign_points, nearby, origin
-from heistbench.bench.contracts.plugins import Info, Kind, Plugin
+from heistbench.bench.contracts.plugins import Info, Plugin
 
 _ARGUMENT = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[]*)\s*(?:,|$)""")
 _CALL = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)

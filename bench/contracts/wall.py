@@ -16,7 +16,7 @@ from random import Random
 from threading import Lock, Thread
 from typing import Any, Protocol
 
-from heistbench.bench.contracts.checked import examples_for, prompts_for, questions_for, replies_for
+from heistbench.bench.contracts.arguments import examples_for, prompts_for, questions_for, replies_for
 from heistbench.bench.contracts.failures import traceback_text
 from heistbench.bench.contracts.nouns import Exposure, Prompt, Question, Reply
 

@@ -13,7 +13,7 @@ from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.overlap import overlap_of_each, overlap_stages
 from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.records import EXAMPLE_LENGTH, EXAMPLES_EACH_END, TheftExample
+from heistbench.bench.storage.blocks import EXAMPLE_LENGTH, EXAMPLES_EACH_END, TheftExample
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 

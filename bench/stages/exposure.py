@@ -18,7 +18,7 @@ from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.records import ExposureScores
+from heistbench.bench.storage.blocks import ExposureScores
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 REP = "rep"

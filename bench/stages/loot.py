@@ -12,7 +12,7 @@ from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.stages.collect import Collect, Theft
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.records import LootFacts
+from heistbench.bench.storage.blocks import LootFacts
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 

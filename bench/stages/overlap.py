@@ -18,7 +18,7 @@ from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import DryRun, Stage
 from heistbench.bench.stages.surrogate import surrogate_spec, surrogate_traces
-from heistbench.bench.storage.records import OverlapScores
+from heistbench.bench.storage.blocks import OverlapScores
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 Metrics = dict[str, float]

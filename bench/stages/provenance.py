@@ -11,9 +11,9 @@ from heistbench.bench.stages.contamination import Contamination
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.surrogate import surrogate_model
 from heistbench.bench.stages.train import student_of
+from heistbench.bench.storage.blocks import Provenance
 from heistbench.bench.storage.data_files import as_pinned
 from heistbench.bench.storage.provenance import code_state, harness_version, packages, uncommitted
-from heistbench.bench.storage.records import Provenance
 from heistbench.bench.storage.store import hash_of
 
 

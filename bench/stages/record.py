@@ -26,9 +26,10 @@ from heistbench.bench.stages.provenance import provenance
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.stages.train import Train
 from heistbench.bench.stages.utility import HonestUse
+from heistbench.bench.storage.blocks import Arm, DefenseId, PluginId, TheftBill, Volatile
 from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import hardware
-from heistbench.bench.storage.records import Arm, DefenseId, PluginId, Record, TheftBill, Volatile, dump, load
+from heistbench.bench.storage.records import Record, dump, load
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.sources import Weights, source_of
 

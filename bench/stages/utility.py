@@ -13,7 +13,7 @@ from heistbench.bench.scoring.overlap import SIGNATURES, score
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.defended import DefendedApi
 from heistbench.bench.stages.stage import DryRun, Need, Stage
-from heistbench.bench.storage.records import Utility
+from heistbench.bench.storage.blocks import Utility
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 

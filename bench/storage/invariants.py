@@ -10,16 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from math import fsum
-from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.scoring.overlap import SIGNATURES
+from heistbench.bench.storage.blocks import EXAMPLE_LENGTH, EXAMPLES_EACH_END, OverlapScores, RecordParts
+from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.store import hash_of
-
-if TYPE_CHECKING:
-    from heistbench.bench.storage.records import OverlapScores, Record
 
 Rule = tuple[bool, str, str]
 """Whether something holds, the field it is about, and what is wrong where it does not."""
@@ -35,17 +33,10 @@ KIND = "broken invariants"
 """The type of the error that pydantic raises for them."""
 
 
-class Limits(NamedTuple):
-    """How many examples a record may show, and how long each of their texts may be."""
-
-    examples: int
-    length: int
-
-
-def broken_rules(record: Record, limits: Limits) -> list[Broken]:
-    """Field and reason of each rule that the record breaks."""
-    parts = (_exam, _loot, _no_loot, _bill, _utility, _overlap, _exposure)
-    rules = chain(chain.from_iterable(part(record) for part in parts), _examples(record, limits))
+def broken_rules(record: RecordParts, exam: Exam) -> list[Broken]:
+    """Field and reason of each rule that a record of these parts and this exam breaks."""
+    parts = (_loot, _no_loot, _bill, _utility, _overlap, _exposure, _examples)
+    rules = chain(_exam(exam), chain.from_iterable(part(record) for part in parts))
     return [(field, reason) for holds, field, reason in rules if not holds]
 
 
@@ -59,16 +50,16 @@ def _faults(kind: str, place: tuple[int | str, ...], message: str, context: Mapp
     return context["faults"] if kind == KIND else [(".".join(map(str, place)), message)]
 
 
-def _exam(record: Record) -> Iterator[Rule]:
-    exam, verdicts, asked = record.exam, record.exam.verdicts, max(1, record.exam.n)
+def _exam(exam: Exam) -> Iterator[Rule]:
+    verdicts, questions = exam.verdicts, max(1, exam.n)
     tally = Counter(verdicts.values())
     right = tally[Verdict.RIGHT]
     yield exam.n > 0, "exam.n", "no question was examined"
     counted = exam.n == len(verdicts) and {verdict: n for verdict, n in exam.counts.items() if n} == dict(tally)
     yield counted, "exam", "counts are not those of the verdicts"
-    yield abs(exam.accuracy * asked - right) <= ROUNDED, "exam", "accuracy is not that of the verdicts"
+    yield abs(exam.accuracy * questions - right) <= ROUNDED, "exam", "accuracy is not that of the verdicts"
     gained = fsum(share - (verdicts.get(i) is Verdict.RIGHT) for i, share in exam.partial.items())
-    yield abs(exam.score * asked - right - gained) <= ROUNDED, "exam", "score is not that of the questions"
+    yield abs(exam.score * questions - right - gained) <= ROUNDED, "exam", "score is not that of the questions"
     yield exam.partial.keys() <= verdicts.keys(), "exam.partial", "has scores of questions that were not examined"
     if exam.traces is not None:
         yield exam.traces.keys() == verdicts.keys(), "exam", "traces are not those of the questions"
@@ -77,7 +68,7 @@ def _exam(record: Record) -> Iterator[Rule]:
         yield consistent, "exam.traces", "says `none` of a trace with words, or something else of a trace without"
 
 
-def _loot(record: Record) -> Iterator[Rule]:
+def _loot(record: RecordParts) -> Iterator[Rule]:
     loot = record.loot
     answered = max(1, loot.questions - loot.lost)
     yield loot.questions == record.arm.budget, "loot.questions", f"is not the budget of {record.arm.budget} queries"
@@ -91,7 +82,7 @@ def _loot(record: Record) -> Iterator[Rule]:
         yield share is None or share * answered <= most + EXACT * answered, field, f"is more than the {most} there are"
 
 
-def _no_loot(record: Record) -> Iterator[Rule]:
+def _no_loot(record: RecordParts) -> Iterator[Rule]:
     """Without rows there is nothing to train on, to compare or to show."""
     loot, models = record.loot, record.provenance.models
     untrained = models.get("student before") == models.get("student after")
@@ -102,7 +93,7 @@ def _no_loot(record: Record) -> Iterator[Rule]:
         yield not record.examples, "examples", "there are no rows to show"
 
 
-def _bill(record: Record) -> Iterator[Rule]:
+def _bill(record: RecordParts) -> Iterator[Rule]:
     bill, budget, threat = record.bill, record.arm.budget, record.arm.threat
     yield bill.queries <= budget, "bill.queries", f"is over the budget of {budget}"
     yield not bill.queries or threat != "none", "bill.queries", "the victim was asked, and arm.threat is none"
@@ -113,7 +104,7 @@ def _bill(record: Record) -> Iterator[Rule]:
         yield sent == NOTHING, "provenance.data.prompts sent", "is not the hash of no prompts"
 
 
-def _utility(record: Record) -> Iterator[Rule]:
+def _utility(record: RecordParts) -> Iterator[Rule]:
     use = record.utility
     answered = max(1, use.n - use.lost)
     yield use.lost <= use.n, "utility.lost", "is more than was asked"
@@ -122,7 +113,7 @@ def _utility(record: Record) -> Iterator[Rule]:
     yield use.accuracy + use.refused <= 1 + EXACT, "utility.refused", "an answer is both right and refused"
 
 
-def _overlap(record: Record) -> Iterator[Rule]:
+def _overlap(record: RecordParts) -> Iterator[Rule]:
     loot = record.loot
     answered = max(1, loot.questions - loot.lost)
     for name, scores in record.overlap.items():
@@ -140,7 +131,7 @@ def _overlap(record: Record) -> Iterator[Rule]:
         yield agreed, f"{field}.stolen.answer_agreement", f"is no share of {answered} questions"
 
 
-def _exposure(record: Record) -> Iterator[Rule]:
+def _exposure(record: RecordParts) -> Iterator[Rule]:
     if exposure := record.exposure:
         most = record.bill.queries
         yield exposure.n <= most, "exposure.n", f"is more than the {most} queries"
@@ -151,14 +142,14 @@ def _exposure(record: Record) -> Iterator[Rule]:
         yield _shares(exposure.struct_only), "exposure.struct_only", "is out of [0, 1]"
 
 
-def _examples(record: Record, limits: Limits) -> Iterator[Rule]:
-    examples, most = record.examples, min(limits.examples, record.loot.rows)
+def _examples(record: RecordParts) -> Iterator[Rule]:
+    examples, most = record.examples, min(2 * EXAMPLES_EACH_END, record.loot.rows)
     scores = [example.score for example in examples if example.score is not None]
     texts = [text or "" for e in examples for text in (e.question, e.exposed, e.stolen, e.answer, e.hidden)]
     longest = max(map(len, texts), default=0)
     yield len(examples) <= most, "examples", f"has {len(examples)} rows; expected at most {most}"
     yield len({example.id for example in examples}) == len(examples), "examples", "shows a row twice"
-    yield longest <= limits.length, "examples", f"has a text of more than {limits.length:,} characters"
+    yield longest <= EXAMPLE_LENGTH, "examples", f"has a text of more than {EXAMPLE_LENGTH:,} characters"
     yield len(scores) in (0, len(examples)), "examples", "some have a score and some have none"
     yield 0 <= min(scores, default=0) <= max(scores, default=0) <= 1, "examples", "has a score out of [0, 1]"
     yield scores == sorted(scores, reverse=True), "examples", "is not in the order of scores"

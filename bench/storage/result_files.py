@@ -21,8 +21,9 @@ from pydantic_core import from_json
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.blocks import RecordParts
 from heistbench.bench.storage.exams import ExamSums
-from heistbench.bench.storage.records import Record, RecordParts, first_fault
+from heistbench.bench.storage.records import Record, first_fault
 from heistbench.bench.storage.regular_files import read_regular
 from heistbench.bench.storage.store import hash_of, write_json
 from heistbench.bench.storage.strict import Share

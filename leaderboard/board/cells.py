@@ -8,7 +8,8 @@ from math import fsum
 from typing import TYPE_CHECKING, Any, Literal
 
 from heistbench.bench.contracts.nouns import Verdict
-from heistbench.bench.storage.records import ExposureScores, OverlapScores, Record
+from heistbench.bench.storage.blocks import ExposureScores, OverlapScores
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.statistics import Interval, arm_interval
 from heistbench.leaderboard.board.traces import Traces, traces
 

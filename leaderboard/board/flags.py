@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from heistbench.bench.storage.records import PluginId, Record
+from heistbench.bench.storage.blocks import PluginId
+from heistbench.bench.storage.records import Record
 
 CONTAMINATED = 0.05
 """The share of questions that may share an n-gram with another split's before a panel is flagged."""

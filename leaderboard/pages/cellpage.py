@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from heistbench.bench.storage.records import EXAMPLES_EACH_END, Record, TheftExample
+from heistbench.bench.storage.blocks import EXAMPLES_EACH_END, TheftExample
+from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.panel import Panel, victim_label
 from heistbench.leaderboard.pages.celltables import results, seeds, theft

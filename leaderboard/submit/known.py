@@ -11,12 +11,14 @@ from typing import Any
 
 from heistbench.bench.contracts.engines import DEFAULT, ENGINES
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.plugins import Kind, Plugin
+from heistbench.bench.contracts.nouns import Kind
+from heistbench.bench.contracts.plugins import Plugin
 from heistbench.bench.contracts.registry import construct, identity, registry, spec_of
+from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.data_files import as_pinned
 from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import ROOT
-from heistbench.bench.storage.records import PluginId, Record
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
 from heistbench.bench.storage.store import canonical
 from heistbench.bench.suites.sources import Provider, Recorded, recorded_identity, source_of

@@ -14,9 +14,10 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Split
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import construct, registry
+from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import contamination
-from heistbench.bench.storage.records import PluginId, Record
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import canonical, hash_of
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken

@@ -10,9 +10,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.engines import ENGINES
+from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import harness_version
-from heistbench.bench.storage.records import PluginId, Record
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.shipped_models import is_shipped
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.words import clean

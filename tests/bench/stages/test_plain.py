@@ -17,7 +17,7 @@ from heistbench.bench.stages.examples import Examples
 from heistbench.bench.stages.exposure import Exposed
 from heistbench.bench.stages.overlap import Overlap, OverlapBounds
 from heistbench.bench.stages.pipeline import StoredCell
-from heistbench.bench.stages.plain import Plain
+from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.stages.victim import VictimModel
 from heistbench.bench.storage.store import Store, hash_of
@@ -38,7 +38,7 @@ def test_a_run_has_one_artifact_for_a_victim_and_its_questions(tiny_run: Any) ->
 
 def test_it_holds_what_the_victim_thinks_and_thinks_again(tiny_run: Any) -> None:
     context = context_of(tiny_run)
-    plain = context.result(Plain(context))
+    plain = context.result(PlainAsking(context))
     prompts = [Prompt.of(question.text) for question in context.questions]
     for repetition, traces in enumerate(plain):
         replies = context.victim.reply([(prompt, repetition) for prompt in prompts], summaries=False)
@@ -92,5 +92,5 @@ def test_plain_traces_are_asked_for_without_summaries(tiny_copy: Any) -> None:
     context = context_of(tiny_copy)
     counting = CountingVictim(context.victim)
     context.__dict__["victim"] = counting
-    context.result(Plain(context))
+    context.result(PlainAsking(context))
     assert counting.summarized == []

@@ -21,7 +21,7 @@ from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.inverter import Inversion, InverterTraining
 from heistbench.bench.stages.overlap import Overlap, OverlapBounds
 from heistbench.bench.stages.pipeline import StoredCell, steps
-from heistbench.bench.stages.plain import Plain
+from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.record import RecordStage
 from heistbench.bench.stages.scratch import Scratch
 from heistbench.bench.stages.stage import WORK, Need, Stage
@@ -76,7 +76,7 @@ def made(cls: type, context: CellContext) -> Stage[Any]:
 
 
 def test_the_stages_are_known() -> None:
-    assert {Collect, Plain, RecordStage, HonestUse} <= {*STAGES}
+    assert {Collect, PlainAsking, RecordStage, HonestUse} <= {*STAGES}
     assert len(STAGES) >= 15
 
 
@@ -118,7 +118,7 @@ def test_a_stage_needs_what_a_slot_may_offer(cls: type, context: StoredCell) -> 
     assert made(cls, context).needs in get_args(Need)
 
 
-@pytest.mark.parametrize("cls", [Collect, Plain, HonestUse])
+@pytest.mark.parametrize("cls", [Collect, PlainAsking, HonestUse])
 def test_who_asks_a_victim_behind_an_api_needs_the_network(cls: type, suite_file: Callable[..., Path], tmp_path: Path) -> None:
     for victim, need in ((REMOTE, "network"), ({"model": "pocket/victim-1"}, "gpu")):
         cell = cells(load_suite(str(suite_file(victims=[victim]))))[0]
@@ -138,7 +138,7 @@ def test_a_stage_reads_only_what_its_cell_has_stages_for(context: StoredCell) ->
 
     met = {type(stage) for stage in walk(RecordStage(context))}
     assert met <= {*STAGES}
-    assert {Collect, Plain, HonestUse} <= met
+    assert {Collect, PlainAsking, HonestUse} <= met
 
 
 def test_what_a_result_says_is_read_once_per_cell(context: StoredCell, monkeypatch: pytest.MonkeyPatch) -> None:
