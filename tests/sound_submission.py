@@ -11,7 +11,7 @@ from heistbench.bench.contracts.plugins import Attack, Defense, Task
 from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.registry import identity, registry, spec_of
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.storage.provenance import contamination, harness_version
+from heistbench.bench.storage.provenance import CONTAMINATION, contamination, harness_version
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import write_record
 from heistbench.bench.storage.store import hash_of
@@ -42,6 +42,7 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
     task = cast(Task, registry.build("task", "pocket"))
     plugin = cast(Attack, registry.build("attack", attack))
     tests, attacked = task.problems("test", TEST), task.problems("query", QUERY)
+    splits = {"test": tests, "query": attacked, "surrogate": task.problems("surrogate", OWN)}
     student, settings = checkpoint("pocket/base").identity, _settings(release)
     asks, rows = plugin.info.threat != "none", 0 if attack == "untrained" else QUERY
     label = [attack, defense, seed, release]
@@ -91,9 +92,8 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
                 "prompts sent": hash_of(["prompts", *label] if asks else []), "theft": hash_of(["theft", *label])[:24],
             },
             "contamination": {
-                "test questions sharing a 13-gram with attack queries": contamination(
-                    [p.question.text for p in attacked], [p.question.text for p in tests]
-                )
+                name: contamination(*([p.question.text for p in splits[split]] for split in pair))
+                for name, pair in CONTAMINATION.items()
             },
             "settings": settings,
         },

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from heistbench.bench.contracts.nouns import Problem, Split
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.provenance import NGRAM, contamination
+from heistbench.bench.storage.provenance import CONTAMINATION, NGRAM, contamination
 from heistbench.bench.storage.store import hash_of, read_json, write_json
 
 Shares = dict[str, float]
@@ -23,23 +24,22 @@ class Contamination(Stage[Shares]):
     context: CellContext
 
     def spec(self) -> Mapping[str, Any]:
-        return {"n": NGRAM, "texts": [hash_of(texts) for texts in self._texts()]}
+        return {"n": NGRAM, "texts": {split: hash_of(texts) for split, texts in self._texts().items()}}
 
     def build(self, folder: Path) -> None:
-        attacked, own, tests = self._texts()
-        shares = {
-            f"test questions sharing a {NGRAM}-gram with attack queries": contamination(attacked, tests),
-            f"test questions sharing a {NGRAM}-gram with the attacker's own questions": contamination(own, tests),
-            f"attack queries sharing a {NGRAM}-gram with the attacker's own questions": contamination(own, attacked),
-        }
+        texts = self._texts()
+        shares = {name: contamination(texts[source], texts[target]) for name, (source, target) in CONTAMINATION.items()}
         write_json(folder / "contamination.json", shares)
 
     def read(self, folder: Path) -> Shares:
         shares: Shares = read_json(folder / "contamination.json")
         return shares
 
-    def _texts(self) -> tuple[list[str], list[str], list[str]]:
-        """The questions that are attacked, those of the attacker's own, and those of the exam."""
-        splits = (self.context.attacked, self.context.problems("surrogate"), self.context.problems("test"))
-        attacked, own, tests = ([problem.question.text for problem in split] for split in splits)
-        return attacked, own, tests
+    def _texts(self) -> dict[Split, list[str]]:
+        """The questions of each split: of the attacked one, those that are attacked."""
+        splits: dict[Split, list[Problem]] = {
+            "query": self.context.attacked,
+            "surrogate": self.context.problems("surrogate"),
+            "test": self.context.problems("test"),
+        }
+        return {split: [problem.question.text for problem in problems] for split, problems in splits.items()}

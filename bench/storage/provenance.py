@@ -10,11 +10,19 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from heistbench.bench.contracts.nouns import Split
+
 PACKAGES = (
     "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "lm_eval",
     "numpy", "scipy", "sympy", "math_verify", "rapidfuzz", "sacrebleu", "nltk", "pydantic",
 )  # fmt: skip
 NGRAM = 13
+CONTAMINATION: dict[str, tuple[Split, Split]] = {
+    f"test questions sharing a {NGRAM}-gram with attack queries": ("query", "test"),
+    f"test questions sharing a {NGRAM}-gram with the attacker's own questions": ("surrogate", "test"),
+    f"attack queries sharing a {NGRAM}-gram with the attacker's own questions": ("surrogate", "query"),
+}
+"""What records say of how clean their splits are: of each share the split that may have leaked, and the one it leaked into."""
 ROOT = Path(__file__).parents[2]
 
 

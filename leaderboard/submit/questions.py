@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import construct, registry
 from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.invariants import Rule
-from heistbench.bench.storage.provenance import contamination
+from heistbench.bench.storage.provenance import CONTAMINATION, contamination
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import canonical, hash_of
 from heistbench.leaderboard.board.comparable import generation
@@ -25,7 +25,6 @@ from heistbench.leaderboard.words import clean
 
 MOST = 20_000
 """Questions of a split that are looked up."""
-SHARED = "test questions sharing a 13-gram with attack queries"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +58,28 @@ def check_questions(record: Record) -> Iterator[Finding]:
     attacked = _look_up(arm.task, "query", arm.budget, data.get("task", ""), "provenance.data.task")
     yield from broken(_examined(record, tests)) if isinstance(tests, SplitQuestions) else [tests]
     yield from broken(_attacked(record, attacked)) if isinstance(attacked, SplitQuestions) else [attacked]
-    if isinstance(tests, SplitQuestions) and isinstance(attacked, SplitQuestions):
-        stated = record.provenance.contamination
-        if stated.keys() != {SHARED} or abs(stated[SHARED] - _shared(attacked, tests)) > 1e-9:
-            yield Fault("provenance.contamination", f"is not what the questions share: {_shared(attacked, tests):.6g}")
+    own = _look_up(arm.task, "surrogate", _own_size(record), data.get("task", ""), "provenance.data.task")
+    yield from broken(_contamination(record, {"test": tests, "query": attacked, "surrogate": own}))
+
+
+def _own_size(record: Record) -> int:
+    """How many questions of its own the attacker had; more than are looked up where the settings do not say."""
+    sizes = record.provenance.settings.get("sizes")
+    size = sizes.get("surrogate") if isinstance(sizes, dict) else None
+    return size if isinstance(size, int) and size >= 0 else MOST + 1
+
+
+def _contamination(record: Record, splits: Mapping[Split, SplitQuestions | Finding]) -> Iterator[Rule]:
+    """The shares that can be worked out again, of those that every record states."""
+    stated, field = record.provenance.contamination, "provenance.contamination"
+    # Results of an earlier schema state the first share alone.
+    complete = {next(iter(CONTAMINATION))} <= stated.keys() <= CONTAMINATION.keys()
+    yield complete, field, f"expected {', '.join(CONTAMINATION)}"
+    for name, (source, target) in CONTAMINATION.items():
+        one, other = splits[source], splits[target]
+        if isinstance(one, SplitQuestions) and isinstance(other, SplitQuestions) and name in stated:
+            share = _shared(one, other)
+            yield abs(stated[name] - share) <= 1e-9, field, f"is not what the questions share: {share:.6g} of {name}"
 
 
 def _examined(record: Record, tests: SplitQuestions) -> Iterator[Rule]:
@@ -114,5 +131,5 @@ def _asked(name: str, parameters: str, split: Split, n: int) -> SplitQuestions:
 
 
 @lru_cache(maxsize=32)
-def _shared(attacked: SplitQuestions, tests: SplitQuestions) -> float:
-    return contamination(attacked.texts, tests.texts)
+def _shared(source: SplitQuestions, target: SplitQuestions) -> float:
+    return contamination(source.texts, target.texts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.board.cells import Cell
+from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.board.statistics import Interval
@@ -33,7 +33,7 @@ def name(panel: Panel) -> str:
     return f"{setting}, over {panel.baseline}"
 
 
-def line(cell: Cell) -> str:
+def line(cell: PooledCell) -> str:
     """Accuracy with its interval; gain with its interval, p and verdict."""
     accuracy = f"{number(cell.accuracy)} {span(cell.interval)}"
     if not (gain := cell.gain):

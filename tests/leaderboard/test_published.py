@@ -52,7 +52,11 @@ def test_the_compact_form_says_what_the_old_one_said(before: dict[str, Any]) -> 
 
 
 def test_the_board_of_the_compact_form_is_that_of_the_old_one(before: dict[str, Any]) -> None:
-    assert json.loads(build(read_records(PUBLISHED / "babi")).to_json()) == before["board"]
+    now = json.loads(build(read_records(PUBLISHED / "babi")).to_json())
+    for panel in now["panels"]:  # said since
+        assert panel.pop("contamination")
+        assert panel.pop("flags")
+    assert now == before["board"]
 
 
 def test_published_files_are_compact() -> None:

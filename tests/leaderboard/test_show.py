@@ -12,7 +12,8 @@ import pytest
 from leaderboard.conftest import exposure, make_control, make_record, overlap_by
 from rich.console import Console
 
-from heistbench.bench.storage.records import Record, read_records
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.tables.budgets import accuracy_by_queries

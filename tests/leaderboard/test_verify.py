@@ -212,7 +212,7 @@ FIELDS: list[tuple[str, object, str, str]] = [
     ("provenance/data/theft", "mine", "provenance.data.theft", "24 hexadecimal digits"),
     ("provenance/data/task files", "as pinned", "provenance.data.task files", "files' hashes"),
     ("provenance/data/task", "0" * 64, "provenance.data.task", "as it is here"),
-    ("provenance/contamination", {}, "provenance.contamination", "what the questions share"),
+    ("provenance/contamination", {}, "provenance.contamination", "expected test questions sharing"),
     ("provenance/settings", {}, "provenance.settings", "not the settings of a suite"),
     ("provenance/settings/sizes/test", 30, "exam.n", "sizes.test"),
     ("provenance/settings/sizes/query", 5, "arm.budget", "more than the 5 questions"),

@@ -12,7 +12,8 @@ import pytest
 
 from heistbench.bench import Prompt, Style, Task, compression_prompt
 from heistbench.bench.contracts.recipes import Sampling
-from heistbench.bench.contracts.registry import keyed, registry, spec_of
+from heistbench.bench.contracts.registry import registry, spec_of
+from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Completion
 from heistbench.bench.stages.pipeline import StoredCell
