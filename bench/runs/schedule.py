@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.models.checkpoints import resolved
@@ -19,7 +20,7 @@ from heistbench.bench.runs.worker import Failed, Job, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
 from heistbench.bench.stages.record import cell_spec
 from heistbench.bench.storage.records import Record, load
-from heistbench.bench.storage.store import Store
+from heistbench.bench.storage.store import MANIFEST, VICTIMS, Store
 from heistbench.bench.suites.cells import Cell
 
 PATIENCE = 0.5
@@ -69,7 +70,7 @@ class _Schedule:
     executor: Executor
     finished: Callable[[int], None]
     ready: deque[Job] = field(default_factory=deque)
-    parked: list[Job] = field(default_factory=list)
+    parked: list[tuple[Job, Path]] = field(default_factory=list)
     running: dict[Future[Outcome], tuple[int, Job]] = field(default_factory=dict)
 
     def drain(self) -> None:
@@ -80,7 +81,7 @@ class _Schedule:
             self._fill()
             if not self.running:
                 time.sleep(PATIENCE)  # another run holds all that is left
-                self._unpark()
+                self._unpark(everything=True)
             for future in wait(self.running, return_when=FIRST_COMPLETED).done:
                 _, job = self.running.pop(future)
                 self._take(job, future.result())
@@ -99,7 +100,7 @@ class _Schedule:
             cell = job.cell
             raise HeistError(f"cell {cell.attack} x {cell.defense}, seed {cell.seed}: {outcome.reason}{log}")
         if isinstance(outcome, Waiting):
-            self.parked.append(job)
+            self.parked.append((job, Path(outcome.target)))
             return
         self._unpark()
         if job.step + 1 < len(steps(job.cell)):
@@ -107,6 +108,18 @@ class _Schedule:
         else:
             self.finished(job.at)
 
-    def _unpark(self) -> None:
-        self.ready.extend(self.parked)
-        self.parked.clear()
+    def _unpark(self, everything: bool = False) -> None:
+        """Take up again what waits for an artifact that is there now, or for a victim that others were asking."""
+        waiting, free = list[tuple[Job, Path]](), list[Job]()
+        for job, target in self.parked:
+            if everything or _is_there(target):
+                free.append(job)
+            else:
+                waiting.append((job, target))
+        self.parked = waiting
+        self.ready.extendleft(reversed(free))
+
+
+def _is_there(target: Path) -> bool:
+    """Whether an artifact is finished. A victim's lock is no artifact: whether it is free is found out by trying."""
+    return VICTIMS in target.parts or (target / MANIFEST).is_file()

@@ -46,7 +46,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Another process computes what this step needs; try again later."""
+    """Another process computes what this step needs at `target`; try again later."""
+
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def run_job(job: Job, root: Path, budget: Budget, progress: Progress) -> Outcome
     checkpoints.know(job.models)
     try:
         steps(job.cell)[job.step].run(StoredCell(job.cell, Store(root), budget, progress))
-    except Busy:
-        return Waiting()
+    except Busy as busy:
+        return Waiting(str(busy))
     except KeyboardInterrupt:
         raise
     except HeistError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
@@ -35,8 +35,12 @@ T = TypeVar("T")
 class StoredCell(CellContext):
     """The context of a cell that is really run."""
 
+    def ensure(self, stage: Stage[Any]) -> Path:
+        """The folder of a stage's artifact, computed if need be and not read."""
+        return self.store.once(stage.kind, stage.spec(), stage.build)
+
     def _compute(self, stage: Stage[T]) -> T:
-        return stage.read(self.store.once(stage.kind, stage.spec(), stage.build))
+        return stage.read(self.ensure(stage))
 
     def resolve(self, reference: str) -> Checkpoint:
         """A model reference as a checkpoint; `scratch/...` is made from the task's own words."""
@@ -81,7 +85,7 @@ class Step:
 
     name: str
     needs: Need
-    run: Callable[[CellContext], object]
+    run: Callable[[StoredCell], object]
 
 
 def steps(cell: Cell) -> list[Step]:
@@ -92,7 +96,7 @@ def steps(cell: Cell) -> list[Step]:
         Step("train", "gpu", student_of),
         Step("examine", "gpu", lambda context: context.result(Examine(context))),
         Step("ask plainly", asking, _ask_plainly),
-        Step("record", "cpu", lambda context: context.result(RecordStage(context))),
+        Step("record", "cpu", lambda context: context.ensure(RecordStage(context))),
     ]
 
 

@@ -16,7 +16,7 @@ from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.storage.ledger import Ledger, Query
-from heistbench.bench.storage.store import Store, lock
+from heistbench.bench.storage.store import VICTIMS, Store, lock
 from heistbench.bench.suites.settings import Victim
 from heistbench.bench.suites.sources import Provider, Recorded, Weights, recorded_identity
 
@@ -76,7 +76,7 @@ class VictimModel:
         if not self._victim.remote:
             self._send(queries, ledger, arrived)
             return
-        with lock(self._store.root / "victims" / "paid"):  # one process at a time spends from the budget
+        with lock(self._store.root / VICTIMS / "paid"):  # one process at a time spends from the budget
             for part in parts(queries, self._victim, self._budget, self._store):
                 self._send(part, ledger, arrived)
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Reply, Usage
-from heistbench.bench.storage.store import Store, canonical, hash_of, identify, lock, write_json
+from heistbench.bench.storage.store import VICTIMS, Store, canonical, hash_of, identify, lock, write_json
 
 Query = tuple[Prompt, int]
 """A prompt, and how often it was sent before."""
@@ -30,7 +30,7 @@ class Ledger:
     """The replies of one victim."""
 
     def __init__(self, store: Store, spec: dict[str, Any]) -> None:
-        self._folder = store.root / "victims" / identify(spec)
+        self._folder = store.root / VICTIMS / identify(spec)
         self._folder.mkdir(parents=True, exist_ok=True)
         if not (self._folder / "spec.json").exists():
             write_json(self._folder / "spec.json", spec)
@@ -94,7 +94,7 @@ def reply_from(row: dict[str, Any]) -> Reply:
 
 def ledgers(store: Store) -> Iterable[Path]:
     """The folders of all victims that were ever queried."""
-    return sorted(path.parent for path in store.root.glob("victims/*/replies.sqlite"))
+    return sorted(path.parent for path in store.root.glob(f"{VICTIMS}/*/replies.sqlite"))
 
 
 def _key(query: Query) -> str:

@@ -25,6 +25,8 @@ from heistbench.bench.contracts.errors import Busy, HeistError
 FORMAT = 1
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
 MANIFEST = "manifest.json"
+VICTIMS = "victims"
+"""The folder of the ledgers, which are no artifacts."""
 
 
 def canonical(value: Any) -> str:

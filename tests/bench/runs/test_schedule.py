@@ -157,11 +157,25 @@ def test_a_parked_step_is_taken_up_again_when_any_step_is_done(run: Callable, mo
     def outcome(job: Job) -> Outcome:
         tries[job.at, job.step] += 1
         held = job.at == 0 and tries[1, 1] == 0  # until the second cell has trained
-        return Waiting() if held else Done()
+        return Waiting("victims/held") if held else Done()
 
     _, finished = run(FakeExecutor(outcome))
     assert finished == [1, 0, 2] or finished == [1, 2, 0]
     assert tries[0, 0] <= 4
+
+
+def test_a_step_that_waits_for_an_artifact_is_not_tried_before_it_is_there(run: Callable, tmp_path: Path) -> None:
+    target, tries = tmp_path / "train" / "0123", Counter[tuple[int, int]]()
+
+    def outcome(job: Job) -> Outcome:
+        tries[job.at, job.step] += 1
+        if (job.at, job.step) == (1, 3):
+            target.mkdir(parents=True)
+            (target / "manifest.json").write_text("{}")
+        return Waiting(str(target)) if job.at == 0 and not target.exists() else Done()
+
+    run(FakeExecutor(outcome))
+    assert tries[0, 0] == 2
 
 
 def test_a_run_that_waits_for_another_sleeps(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +184,7 @@ def test_a_run_that_waits_for_another_sleeps(run: Callable, monkeypatch: pytest.
 
     def outcome(job: Job) -> Outcome:
         tries[job.at] += 1
-        return Done() if len(slept) >= 3 else Waiting()
+        return Done() if len(slept) >= 3 else Waiting("elsewhere")
 
     monkeypatch.setattr(running.time, "sleep", slept.append)
     _, finished = run(FakeExecutor(outcome))
@@ -207,7 +221,7 @@ def test_a_cell_that_fails_is_named(planned: running.Plan, run: Callable, failed
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (Busy("elsewhere"), Waiting()),
+        (Busy("elsewhere"), Waiting("elsewhere")),
         (HeistError("bad file"), Failed("bad file")),
         (KeyError("x"), Failed("KeyError: 'x'", "log")),
         (MemoryError("no room"), Failed("MemoryError: no room", "log")),
