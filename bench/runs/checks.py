@@ -11,7 +11,7 @@ from heistbench.bench.scoring.overlap import SIGNATURES, score
 from heistbench.bench.stages.budget import Budget
 from heistbench.bench.stages.summaries import summarizes
 from heistbench.bench.suites.cells import Cell
-from heistbench.bench.suites.sources import Provider, Recorded
+from heistbench.bench.suites.reply_sources import Provider, Recorded
 
 
 def check_cells(cells: Sequence[Cell]) -> None:

@@ -19,7 +19,7 @@ from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.scratch import is_scratch
 from heistbench.bench.runs.made_up import CHARACTERS_PER_TOKEN
 from heistbench.bench.stages.stage import Lengths, Work
-from heistbench.bench.suites.sources import Weights, source_of
+from heistbench.bench.suites.reply_sources import Weights, reply_source
 
 TYPICAL = Lengths(question=150, trace=6131, summary=565, answer=450)
 """Of mathematics for reasoning models. Traces: R1's on OpenThoughts, arXiv:2603.07267, Table 2; summaries: the two medians of its
@@ -45,7 +45,7 @@ def gpu_hours(work: Work) -> float | None:
 
     None for a model of unknown size; nothing for one that runs elsewhere, or is only replayed.
     """
-    if not isinstance(source_of(work.model), Weights):
+    if not isinstance(reply_source(work.model), Weights):
         return 0.0
     size, busy = parameters(work.model), 6 * work.trained + 2 * work.read
     return None if size is None else size * (busy / (PEAK * BUSY) + 2 * work.written / (PEAK * WRITING)) / 3600

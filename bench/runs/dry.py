@@ -34,8 +34,8 @@ from heistbench.bench.stages.victim import with_summaries
 from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import Store, identify
 from heistbench.bench.suites.cells import Cell
+from heistbench.bench.suites.reply_sources import Recorded
 from heistbench.bench.suites.settings import Compressor
-from heistbench.bench.suites.sources import Recorded
 
 T = TypeVar("T")
 SPLIT_LETTERS: dict[Split, str] = {"query": "q", "surrogate": "o", "dev": "d", "test": "t"}

@@ -31,7 +31,7 @@ from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import hardware
 from heistbench.bench.storage.records import Record, dump, load
 from heistbench.bench.suites.cells import Cell
-from heistbench.bench.suites.sources import Weights, source_of
+from heistbench.bench.suites.reply_sources import Weights, reply_source
 
 NO_NUMBERS = {"name": True, "release": True, "api": {"prices", "connections", "retries", "timeout"}}
 """What a victim's settings hold that changes no number but the bill's dollars; its name stands beside them."""
@@ -85,7 +85,7 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
 
     def model(settings: Any) -> Any:
         """A role's settings, with its weights in place of their name."""
-        if settings is None or not isinstance(source_of(settings.model), Weights) or is_scratch(settings.model):
+        if settings is None or not isinstance(reply_source(settings.model), Weights) or is_scratch(settings.model):
             return settings and settings.model_dump(exclude=NO_NUMBERS)
         return {**settings.model_dump(exclude=NO_NUMBERS), "model": checkpoint(settings.model).identity}
 

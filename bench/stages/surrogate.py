@@ -23,8 +23,8 @@ from heistbench.bench.stages.summaries import summaries_identity
 from heistbench.bench.stages.tuning import Tuning
 from heistbench.bench.storage.ledger import reply_from
 from heistbench.bench.storage.store import hash_of, read_lines, write_lines
+from heistbench.bench.suites.reply_sources import Recorded, recorded_identity
 from heistbench.bench.suites.settings import Decoding
-from heistbench.bench.suites.sources import Recorded, recorded_identity
 
 Replies = tuple[list[Reply], float]
 """Replies, and the seconds they took."""

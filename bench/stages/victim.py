@@ -17,8 +17,8 @@ from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.storage.ledger import Ledger, Query
 from heistbench.bench.storage.store import VICTIMS, Store, lock
+from heistbench.bench.suites.reply_sources import Provider, Recorded, Weights, recorded_identity
 from heistbench.bench.suites.settings import Victim
-from heistbench.bench.suites.sources import Provider, Recorded, Weights, recorded_identity
 
 Summarize = Callable[[Sequence[str]], list[str | None]]
 """From traces to the summaries that a provider shows of them."""

@@ -16,7 +16,7 @@ from heistbench.bench.contracts.replies import Family
 from heistbench.bench.prompting.compression import Style
 from heistbench.bench.storage.shipped_models import card
 from heistbench.bench.storage.strict import Strict
-from heistbench.bench.suites.sources import Provider, Source, source_of
+from heistbench.bench.suites.reply_sources import Provider, ReplySource, reply_source
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Money = Annotated[float, Field(ge=0)]
@@ -99,9 +99,9 @@ class Victim(Strict):
     api: Api = Api()
 
     @property
-    def source(self) -> Source:
+    def source(self) -> ReplySource:
         """Where its replies come from."""
-        return source_of(self.model)
+        return reply_source(self.model)
 
     @property
     def remote(self) -> bool:
@@ -135,9 +135,9 @@ class Surrogate(Strict):
     recipe: Recipe = Recipe()
 
     @property
-    def source(self) -> Source:
+    def source(self) -> ReplySource:
         """Where its replies come from; an attacker owns it, so never a provider."""
-        return source_of(self.model)
+        return reply_source(self.model)
 
 
 class Inverter(Strict):

@@ -21,7 +21,7 @@ from heistbench.bench.storage.provenance import ROOT
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
 from heistbench.bench.storage.store import canonical
-from heistbench.bench.suites.sources import Provider, Recorded, recorded_identity, source_of
+from heistbench.bench.suites.reply_sources import Provider, Recorded, recorded_identity, reply_source
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.submit.stated import COMMIT, COMPOSED, FILES, StatedSettings, settings_of
@@ -96,7 +96,7 @@ def _identity(reference: str, engine: str, record: Record) -> str | None:
     """What identifies a model of this name; None where that takes its weights."""
     if reference == "none":
         return reference
-    match source_of(reference):
+    match reply_source(reference):
         case Provider(name):
             return name
         case Recorded():

@@ -34,13 +34,13 @@ class Recorded:
     """No model: the traces and answers that a data set ships are replayed."""
 
 
-Source = Weights | Provider | Recorded
+ReplySource = Weights | Provider | Recorded
 
 
-def source_of(reference: str) -> Source:
+def reply_source(reference: str) -> ReplySource:
     """The source that a reference names: `recorded`, `inspect:<provider>/<model>`, or a checkpoint.
 
-    >>> source_of("inspect:openai/gpt-5")
+    >>> reply_source("inspect:openai/gpt-5")
     Provider(name='openai/gpt-5')
     """
     if reference == _RECORDED:
