@@ -27,8 +27,9 @@ def publish(console: Console, records: Sequence[Record], folder: Path) -> None:
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
-        written = {write_record(results, record) for record in records}
-        aside = _set_aside(records, written, folder)
+        aside = _set_aside(records, folder)
+        for record in records:
+            write_record(results, record)
         build_site(results, folder / "site")
     for table in tables(build(records)):
         console.print(table)
@@ -37,11 +38,13 @@ def publish(console: Console, records: Sequence[Record], folder: Path) -> None:
     console.print(f"results  {results}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
 
 
-def _set_aside(records: Sequence[Record], written: set[Path], folder: Path) -> Path | None:
-    """Move earlier results that cannot be compared with this run's out of the way; returns where to."""
+def _set_aside(records: Sequence[Record], folder: Path) -> Path | None:
+    """Move earlier results that cannot be compared with this run's out of the way; returns where to.
+
+    Those of the same cells, made in another way, lie where this run's go: they move before any is written.
+    """
     results = folder / "results"
-    others = {path: read_record(path) for path in sorted(results.rglob("seed-*.json")) if path not in written}
-    misfits = [path for path, record in others.items() if not fits(record, records)]
+    misfits = [path for path in sorted(results.rglob("seed-*.json")) if not fits(read_record(path), records)]
     if not misfits:
         return None
     aside = folder / "set-aside" / hash_of([path.read_text(encoding="utf-8") for path in misfits])[:8]
