@@ -28,6 +28,7 @@ from hypothesis import settings  # noqa: E402
 
 from heistbench.bench.contracts.registry import registry  # noqa: E402
 from heistbench.bench.models.checkpoints import forget  # noqa: E402
+from heistbench.bench.suites.questions import _drawn  # noqa: E402
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("repeatable")
@@ -81,7 +82,8 @@ def run_heist(*words: object) -> Ended:
     from heistbench.bench.cli import main
 
     out, err, code = StringIO(), StringIO(), 0
-    forget()  # a process of its own would have resolved nothing yet
+    forget()  # a process of its own would have resolved no model yet, and drawn no questions
+    _drawn.cache_clear()
     with (
         mock.patch.object(sys, "argv", ["heist", *map(str, words)]),
         mock.patch.dict(os.environ),

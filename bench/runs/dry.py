@@ -111,7 +111,7 @@ class DryCell(CellContext):
         try:
             with no_exit():
                 theft = stage.imagined(self)
-        except Exception:  # of a stranger's code, on texts it was not made for
+        except (Exception, SystemExit):  # of a stranger's code, on texts it was not made for
             theft = self._obliging_theft()
         if self.cell.build_attack().info.asks == "prompts":
             self.sheet.spare += max(0, self.cell.budget - (self.sheet.queries - queries))

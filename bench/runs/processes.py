@@ -82,6 +82,8 @@ _conditions: Conditions
 
 def _start(conditions: Conditions, notes: Any, device: str, parent: int) -> None:
     """Prepare a worker: one thread, one GPU if any, chatter of the libraries into a log, an end when its parent ends."""
+    from tqdm import tqdm
+
     global _conditions, _notes
     _conditions, _notes = conditions, notes
     one_thread()
@@ -89,6 +91,7 @@ def _start(conditions: Conditions, notes: Any, device: str, parent: int) -> None
     to_log(conditions.root)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     hush()
+    tqdm.set_lock(threading.RLock())  # its own would outlive a worker that is killed, which Python warns of
     for plugin in conditions.plugins:
         load_plugin(plugin)
 
