@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Any
+from multiprocessing.connection import Connection
+from pickle import UnpicklingError
 
 from heistbench.bench.contracts.registry import load_plugin
 from heistbench.bench.models.process import gpus, hush, one_thread, use_gpu
@@ -21,7 +22,6 @@ from heistbench.bench.runs.worker import Failed, Job, Note, Outcome, run_job, to
 from heistbench.bench.stages.stage import Need
 
 DIED = "its worker process died (out of memory, killed, or ended by a plugin)"
-_notes: Any = None
 
 
 class Processes:
@@ -29,10 +29,8 @@ class Processes:
 
     def __init__(self, conditions: Conditions, jobs: int, note: Note) -> None:
         self._conditions, self._note, self._context = conditions, note, get_context("spawn")
-        self._notes: Any = self._context.Queue()
         self._devices = gpus() or [""]
         self._pools: list[ProcessPoolExecutor | None] = [None] * jobs
-        threading.Thread(target=self._listen, daemon=True).start()
 
     @property
     def slots(self) -> Sequence[frozenset[Need]]:
@@ -62,25 +60,30 @@ class Processes:
             for process in list((pool._processes or {}).values()):
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
-        self._notes.put(None)
 
     def _pool(self, slot: int) -> ProcessPoolExecutor:
         pool = self._pools[slot]
         if pool is None:
-            device = self._devices[slot % len(self._devices)]
-            starting = (self._conditions, self._notes, device, os.getpid())
+            # A pipe of its own: a worker that is killed while it writes garbles nobody else's notes.
+            ours, theirs = self._context.Pipe(duplex=False)
+            threading.Thread(target=self._listen, args=(ours,), daemon=True).start()
+            starting = (self._conditions, theirs, self._devices[slot % len(self._devices)], os.getpid())
             pool = self._pools[slot] = ProcessPoolExecutor(1, self._context, _start, starting)
         return pool
 
-    def _listen(self) -> None:
-        while (message := self._notes.get()) is not None:
-            self._note(*message)
+    def _listen(self, notes: Connection) -> None:
+        while True:
+            try:
+                self._note(*notes.recv())
+            except (EOFError, OSError, UnpicklingError):  # the worker is gone
+                return
 
 
 _conditions: Conditions
+_notes: Connection
 
 
-def _start(conditions: Conditions, notes: Any, device: str, parent: int) -> None:
+def _start(conditions: Conditions, notes: Connection, device: str, parent: int) -> None:
     """Prepare a worker: one thread, one GPU if any, chatter of the libraries into a log, an end when its parent ends."""
     from tqdm import tqdm
 
@@ -109,6 +112,6 @@ def _work(job: Job) -> Outcome:
         nonlocal last
         if done >= total or time.monotonic() - last > 0.2:
             last = time.monotonic()
-            _notes.put((job.at, what, done, total))
+            _notes.send((job.at, what, done, total))
 
     return run_job(job, _conditions.root, _conditions.budget, progress)

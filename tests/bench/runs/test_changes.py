@@ -115,10 +115,6 @@ class EchoGate(Defense):
 
 @pytest.mark.usefixtures("own_plugins")
 def test_an_edited_plugin_is_computed_again_and_the_run_says_so(tmp_path: Path, suite_file: Callable, heist: Callable) -> None:
-    from heistbench.bench.contracts.registry import keyed, registry
-
-    if "source" not in keyed(registry.build("defense", "none")):
-        pytest.skip("the source of a plugin is no part of what the store keys on")
     plugin, sizes = tmp_path / "echo.py", {"query": 4, "surrogate": 8, "test": 4}
     suite = suite_file(attacks=["answer_only"], controls=["untrained"], defenses=["none"], inverter=None, sizes=sizes)
     command = ["run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--jobs", 1, "--defense", "echo_gate"]
