@@ -146,14 +146,14 @@ class DryCell(CellContext):
 
     def _draw(self, split: Split) -> list[Problem]:
         whole = split in WHOLE
-        return problems(SPLIT_LETTERS[split], self.size_of(split) // (1 if whole else self._many), whole)
+        return list(problems(SPLIT_LETTERS[split], self.size_of(split) // (1 if whole else self._many), whole))
 
     @property
     def attacked(self) -> list[Problem]:
         return self.problems("query")[: self.cell.budget // self._many]
 
     def questions_of(self, task: str, n: int) -> list[Question]:
-        return questions("p", n, alone=True)
+        return list(questions("p", n, alone=True))
 
     def wrong_trace(self, problem: Problem) -> str:
         return f"{TRACE}wrong {problem.question.id}"

@@ -7,6 +7,7 @@ machine that has neither data nor weights. They run on a few questions, each of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import gcd
 
 from heistbench.bench.contracts.nouns import Problem, Prompt, Question, Reply, Usage
@@ -38,15 +39,18 @@ def tokens(text: str | None, lengths: Lengths) -> float:
     return marked + len(text) / CHARACTERS_PER_TOKEN
 
 
-def questions(split: str, n: int, alone: bool = False) -> list[Question]:
+@lru_cache(maxsize=32)
+def questions(split: str, n: int, alone: bool = False) -> tuple[Question, ...]:
     """`n` made-up questions; `split` is a letter that tells splits apart."""
     mark = ALONE if alone else ""
-    return [Question(f"{split}{i}", f"{QUESTION}{mark}{split}{i}", {} if i % CODE else {"domain": "code"}) for i in range(n)]
+    asks_for_code = ({"domain": "code"} if i % CODE == 0 else {} for i in range(n))
+    return tuple(Question(f"{split}{i}", f"{QUESTION}{mark}{split}{i}", about) for i, about in enumerate(asks_for_code))
 
 
-def problems(split: str, n: int, alone: bool = False) -> list[Problem]:
+@lru_cache(maxsize=32)
+def problems(split: str, n: int, alone: bool = False) -> tuple[Problem, ...]:
     """The same with made-up gold answers and reference traces."""
-    return [Problem(q, f"{ANSWER}gold {q.id}", f"{TRACE}{q.id}") for q in questions(split, n, alone)]
+    return tuple(Problem(q, f"{ANSWER}gold {q.id}", f"{TRACE}{q.id}") for q in questions(split, n, alone))
 
 
 def stands_alone(text: str) -> bool:
@@ -56,7 +60,9 @@ def stands_alone(text: str) -> bool:
 
 def made_up(prompt: Prompt, author: str, repetition: int = 0) -> Reply:
     """What an obliging model would reply: in the format of demonstrations, if there are any; by the tool, if there is one."""
-    text, name = prompt.text, f"{author}{hash(prompt) & 0xFFFFFFFF:x}.{repetition}{ALONE if stands_alone(prompt.text) else ''}"
+    text = prompt.text
+    # Of one length whoever the author is: what is around a mark counts as tokens.
+    name = f"{hash((author, prompt)) & 0xFFFFFFFFFFFF:012x}.{repetition}{ALONE if stands_alone(text) else ''}"
     trace, answer = f"{TRACE}{name}", f"{ANSWER}{name}\n{text.rpartition(QUESTION)[2]}"  # all agree on the last line, the result
     wrapper = next((wrapper for wrapper, opening in _OPENINGS if opening in text), None) if TRACE in text else None
     visible = show(trace, answer, wrapper) if wrapper else answer
