@@ -19,14 +19,15 @@ from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.scratch import is_scratch
 from heistbench.bench.runs.made_up import CHARACTERS_PER_TOKEN
 from heistbench.bench.stages.stage import Lengths, Work
+from heistbench.bench.suites.questions import problems_of
 from heistbench.bench.suites.reply_sources import Weights, reply_source
 
 TYPICAL = Lengths(question=150, trace=6131, summary=565, answer=450)
 """Of mathematics for reasoning models. Traces: R1's on OpenThoughts, arXiv:2603.07267, Table 2; summaries: the two medians of its
 Table 1, 537 and 592; questions and worked answers: our guess."""
 REMOTE_TRACE = 3_400
-"""Of a model behind an API: the $173.28 that 10,000 queries of GPT-5.4 mini cost (arXiv:2603.07267) are 3,800 tokens a reply, the
-answer included."""
+"""Of a model behind an API: the $173.28 that 10,000 queries of GPT-5.4 mini cost (arXiv:2603.07267) are 3,800 tokens per reply,
+the answer included."""
 GPU = "A100 80 GB"
 PEAK = 312e12
 """Its bfloat16 FLOP/s, by the data sheet."""
@@ -77,7 +78,7 @@ def lengths(spec: str, n: int) -> Lengths:
     task = cast(Task, registry.build("task", spec))
     try:
         with _no_downloads():
-            problems = task.problems("query", n)[:LOOKED_AT]
+            problems = problems_of(task, "query", n)[:LOOKED_AT]
     except HeistError:
         return TYPICAL
     texts = [(p.question.text, p.trace, task.summarize(p.trace), p.shown) for p in problems]

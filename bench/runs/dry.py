@@ -29,13 +29,11 @@ from heistbench.bench.stages.completions import in_words
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.record import RecordStage
 from heistbench.bench.stages.stage import WORK, Lengths, Stage, Work
-from heistbench.bench.stages.summaries import summarize, summarizes
-from heistbench.bench.stages.victim import with_summaries
+from heistbench.bench.stages.summaries import summarize, summarizes, with_summaries
 from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import Store, identify
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.reply_sources import Recorded
-from heistbench.bench.suites.settings import Compressor
 
 T = TypeVar("T")
 SPLIT_LETTERS: dict[Split, str] = {"query": "q", "surrogate": "o", "dev": "d", "test": "t"}
@@ -68,6 +66,11 @@ class Sheet:
         amounts = ("rows", "trained", "read", "written", "queries", "dollars")
         self._work[key] = replace(sums, **{name: getattr(sums, name) + getattr(work, name) for name in amounts})
         self.queries += work.queries
+
+    @property
+    def most_queries(self) -> int:
+        """How many queries are sent at most: those on made-up replies, and what prompting attacks might send besides."""
+        return self.queries + self.spare
 
     def work(self) -> list[Work]:
         """All work, in the order of the data."""
@@ -173,11 +176,8 @@ class DryCell(CellContext):
     def made(self, label: str, folder: Path) -> Checkpoint:
         raise NotImplementedError("a dry run makes no model")
 
-    def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
-        if compressor:
-            return summarize(self, traces, compressor, work_name)
-        made = summarizes(self.task)
-        return [made_up(Prompt.of(trace), "c.").summary if made else None for trace in traces]
+    def own_summary(self, trace: str) -> str | None:
+        return made_up(Prompt.of(trace), "c.").summary if summarizes(self.task) else None
 
     def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
         """Without the pipe, which takes longer than all else here: there is no truth to wall off."""
@@ -218,7 +218,7 @@ class DryVictim:
         return with_summaries(replies, self._summarize) if summaries else replies
 
     def _summarize(self, traces: Sequence[str]) -> list[str | None]:
-        return self._cell.summarize(traces, self._victim.compressor, "victim summaries")
+        return summarize(self._cell, traces, self._victim.compressor, "victim summaries")
 
     def _shown(self, reply: Reply) -> Reply:
         shows = self._victim.shows

@@ -46,10 +46,6 @@ class Completions(Stage[Texts]):
         """Of its draws. Default: one for all cells."""
         return 0
 
-    @abstractmethod
-    def length(self, dry: DryRun) -> float:
-        """Tokens of one text, as a dry run assumes them."""
-
     @property
     def needs(self) -> Need:
         return "gpu"

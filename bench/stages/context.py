@@ -25,7 +25,7 @@ from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.questions import problems_of
-from heistbench.bench.suites.settings import Compressor, Inverter, Surrogate
+from heistbench.bench.suites.settings import Inverter, Surrogate
 
 T = TypeVar("T")
 
@@ -68,9 +68,9 @@ class CellContext(ABC):
     def made(self, label: str, folder: Path) -> Checkpoint:
         """The model that an artifact of the store holds."""
 
-    @abstractmethod
-    def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
-        """A summary of each trace, by a compressor or by the task's own rule; None where there is none."""
+    def own_summary(self, trace: str) -> str | None:
+        """The summary of a trace by the task's own rule; None where there is none."""
+        return self.task.summarize(trace)
 
     def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
         """The attacker's end of the wall, answered by `desk`."""

@@ -72,12 +72,9 @@ class Inversion(Completions):
     def seed(self) -> int:
         return self.context.cell.seed
 
-    def length(self, dry: DryRun) -> float:
-        return dry.lengths.trace
-
     def work(self, dry: DryRun) -> Iterable[Work]:
         texts = [prompt.text for prompt in self.prompts]
-        yield written("inversion", self.model, self.decoding, texts, self.length(dry), dry, dry.times(texts))
+        yield written("inversion", self.model, self.decoding, texts, dry.lengths.trace, dry, dry.times(texts))
 
     def imagined(self, dry: DryRun) -> Texts:
         author = f"{self.source.identity}{self.seed}."

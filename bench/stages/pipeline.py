@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,22 +12,17 @@ from typing import Any, TypeVar
 from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
 from heistbench.bench.models.scratch import is_scratch
-from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.examine import Examine
 from heistbench.bench.stages.overlap import overlap_stages
 from heistbench.bench.stages.record import RecordStage
 from heistbench.bench.stages.scratch import Scratch
-from heistbench.bench.stages.stage import Need, Progress, Stage, quietly
-from heistbench.bench.stages.summaries import summarize
+from heistbench.bench.stages.stage import Need, Stage
 from heistbench.bench.stages.train import student_of
 from heistbench.bench.stages.utility import HonestUse
 from heistbench.bench.stages.victim import VictimModel, victim_of
-from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
-from heistbench.bench.suites.settings import Compressor
 
 T = TypeVar("T")
 
@@ -49,9 +44,6 @@ class StoredCell(CellContext):
     def made(self, label: str, folder: Path) -> Checkpoint:
         return self._on_engine(Checkpoint(f"{label}:{folder.name}", str(folder / "model")))
 
-    def summarize(self, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
-        return summarize(self, traces, compressor, work_name)
-
     @property
     def log(self) -> Path:
         """The log of this process."""
@@ -71,12 +63,6 @@ class StoredCell(CellContext):
 def log_of(root: Path) -> Path:
     """Where this process writes what a store's users may want to read: libraries' chatter, and tracebacks of plugins."""
     return root / "log" / f"worker-{os.getpid()}.log"
-
-
-def run_cell(cell: Cell, store: Store, progress: Progress = quietly, budget: Budget = NO_LIMIT) -> Record:
-    """The record of a cell, computed from whatever the store does not hold yet. Raises Busy, see `Store.once`."""
-    context = StoredCell(cell, store, budget, progress)
-    return context.result(RecordStage(context))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Stage(ABC, Generic[T]):
     """One artifact. A subclass is a frozen dataclass whose first field is the cell's `context`, which runs it.
 
     A new stage is one file with such a class; a stage that becomes a block of the record is named in `stages/record.py` and
-    `storage/records.py` too.
+    `storage/blocks.py` too.
     """
 
     kind: ClassVar[str]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.nouns import Prompt
+from heistbench.bench.contracts.nouns import Prompt, Reply
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.replies import split_reply
 from heistbench.bench.contracts.sources import keyed
@@ -16,6 +16,9 @@ from heistbench.bench.stages.completions import Completions, Texts, written
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import DryRun, Work
 from heistbench.bench.suites.settings import Compressor, Decoding
+
+Summarize = Callable[[Sequence[str]], list[str | None]]
+"""From traces to summaries of them; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,27 @@ class Summaries(Completions):
     def decoding(self) -> Decoding:
         return self.compressor.decoding
 
-    def length(self, dry: DryRun) -> float:
-        return dry.lengths.summary
-
     def work(self, dry: DryRun) -> Iterable[Work]:
         texts = [prompt.text for prompt in self.prompts]
-        yield written(self.work_name, self.model, self.decoding, texts, self.length(dry), dry, dry.times_asked(texts))
+        yield written(self.work_name, self.model, self.decoding, texts, dry.lengths.summary, dry, dry.times_asked(texts))
 
     def imagined(self, dry: DryRun) -> Texts:
         return Texts([dry.reply(prompt, "c.").summary or "" for prompt in self.prompts])
 
 
+def with_summaries(replies: Sequence[Reply], summarize: Summarize) -> list[Reply]:
+    """The replies, each that thought and has no summary yet with one."""
+    summarized = list(replies)
+    bare = [at for at, reply in enumerate(replies) if reply.trace and reply.summary is None]
+    for at, summary in zip(bare, summarize([replies[at].trace or "" for at in bare]), strict=True):
+        summarized[at] = replace(replies[at], summary=summary)
+    return summarized
+
+
 def summarize(context: CellContext, traces: Sequence[str], compressor: Compressor | None, work_name: str) -> list[str | None]:
     """One summary per trace: the compressor's, else the task's; None where there is none."""
     if compressor is None:
-        return [context.task.summarize(trace) for trace in traces]
+        return [context.own_summary(trace) for trace in traces]
     if not traces:
         return []
     prompts = tuple(compression_prompt(trace, compressor.style) for trace in traces)

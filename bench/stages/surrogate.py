@@ -19,7 +19,7 @@ from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.completions import written
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.stage import DryRun, Need, Stage, Work
-from heistbench.bench.stages.summaries import summaries_identity
+from heistbench.bench.stages.summaries import summaries_identity, summarize, with_summaries
 from heistbench.bench.stages.tuning import Tuning
 from heistbench.bench.storage.ledger import reply_from
 from heistbench.bench.storage.store import hash_of, read_lines, write_lines
@@ -141,12 +141,8 @@ def surrogate_replies(context: CellContext, prompts: Sequence[Prompt], temperatu
     if temperature is not None:
         decoding = decoding.model_copy(update={"temperature": temperature})
     replies, seconds = context.result(SurrogateReplies(context, tuple(prompts), decoding, context.cell.seed))
-    thinking = [at for at, reply in enumerate(replies) if reply.trace]
-    summaries = context.summarize([replies[at].trace or "" for at in thinking], context.suite.compressor, "summaries")
-    summarized = list(replies)
-    for at, summary in zip(thinking, summaries, strict=True):
-        summarized[at] = replace(replies[at], summary=summary)
-    return summarized, seconds
+    unsummarized = [replace(reply, summary=None) for reply in replies]  # what its file may hold was written by another summarizer
+    return with_summaries(unsummarized, lambda traces: summarize(context, traces, context.suite.compressor, "summaries")), seconds
 
 
 def surrogate_traces(context: CellContext, prompts: Sequence[Prompt]) -> list[str]:

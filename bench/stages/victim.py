@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
@@ -15,13 +14,12 @@ from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
+from heistbench.bench.stages.summaries import Summarize, summarize, with_summaries
 from heistbench.bench.storage.ledger import Ledger, Query
 from heistbench.bench.storage.store import VICTIMS, Store, lock
 from heistbench.bench.suites.reply_sources import Provider, Recorded, Weights, recorded_identity
 from heistbench.bench.suites.settings import Victim
 
-Summarize = Callable[[Sequence[str]], list[str | None]]
-"""From traces to the summaries that a provider shows of them."""
 OUTAGE = 0.01
 """Share of queries that may end without a reply; beyond it nothing is concluded from those that have one."""
 TELLING = 20
@@ -124,19 +122,10 @@ def victim_of(context: CellContext) -> VictimModel:
     """The victim of a cell."""
     victim = context.cell.victim
 
-    def summarize(traces: Sequence[str]) -> list[str | None]:
-        return context.summarize(traces, victim.compressor, "victim summaries")
+    def summaries(traces: Sequence[str]) -> list[str | None]:
+        return summarize(context, traces, victim.compressor, "victim summaries")
 
-    return VictimModel(victim, model_identity(context), lambda: open_engine(context), summarize, context.store, context.budget)
-
-
-def with_summaries(replies: Sequence[Reply], summarize: Summarize) -> list[Reply]:
-    """The replies, each with the summary that its provider shows of its trace."""
-    summarized = list(replies)
-    bare = [at for at, reply in enumerate(replies) if reply.trace and reply.summary is None]
-    for at, summary in zip(bare, summarize([replies[at].trace or "" for at in bare]), strict=True):
-        summarized[at] = replace(replies[at], summary=summary)
-    return summarized
+    return VictimModel(victim, model_identity(context), lambda: open_engine(context), summaries, context.store, context.budget)
 
 
 def model_identity(context: CellContext) -> str:

@@ -20,7 +20,7 @@ from heistbench.bench.prompting.demonstrations import WRAPPERS, Demonstration, W
 from heistbench.bench.prompting.requests import tool_prompt
 from heistbench.bench.runs.costs import PEAK, REMOTE_TRACE, TYPICAL, WRITING, gpu_hours, lengths, parameters
 from heistbench.bench.runs.dry import DryCell, Sheet, work_of
-from heistbench.bench.runs.estimate import SECONDS_PER_CELL, bills, duration, foresee, most_queries, outline, outline_table
+from heistbench.bench.runs.estimate import SECONDS_PER_CELL, bills, duration, foresee, outline, outline_table
 from heistbench.bench.runs.made_up import ANSWER, FEW, QUESTION, SUMMARY, TRACE, made_up, stands_for, tokens
 from heistbench.bench.stages.budget import Budget
 from heistbench.bench.stages.stage import WORK, Lengths, Work
@@ -73,7 +73,7 @@ def most(suite: Suite) -> dict[str, int]:
     by_label: dict[str, list[Cell]] = {}
     for cell in cells(suite):
         by_label.setdefault(cell.victim.label, []).append(cell)
-    return {label: most_queries(of_victim) for label, of_victim in by_label.items()}
+    return {label: work_of(of_victim).most_queries for label, of_victim in by_label.items()}
 
 
 def shown(suite: Suite, width: int = 200) -> str:
@@ -314,7 +314,7 @@ def test_the_price_of_the_papers_victim_is_the_papers() -> None:
     found = cells(load_suite("trace-inversion-api"))
     ((label, bill),) = bills(found).items()
     assert label == "gpt-5.4-mini-2026-03-17"
-    assert most_queries(found) == bill.queries == 10_000 + 515
+    assert work_of(found).most_queries == bill.queries == 10_000 + 515
     assert bill.dollars / 10_515 == pytest.approx(173.28 / 10_000, rel=0.03)
     assert TYPICAL.trace > REMOTE_TRACE
 

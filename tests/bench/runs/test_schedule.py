@@ -18,8 +18,8 @@ from heistbench.bench.contracts.errors import Busy
 from heistbench.bench.runs import schedule as running
 from heistbench.bench.runs.worker import Done, Failed, Job, Outcome, Waiting, run_job
 from heistbench.bench.stages.budget import NO_LIMIT
-from heistbench.bench.stages.pipeline import Step, run_cell, steps
-from heistbench.bench.stages.record import cell_spec
+from heistbench.bench.stages.pipeline import Step, StoredCell, steps
+from heistbench.bench.stages.record import RecordStage, cell_spec
 from heistbench.bench.stages.stage import Need, quietly
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell, cells
@@ -197,8 +197,9 @@ def test_a_cell_held_elsewhere_is_busy(tiny_copy: Any) -> None:
     cell, store = cells(load_suite(str(tiny_copy.suite)))[0], Store(tiny_copy.out / "store")
     folder = store.path("record", cell_spec(cell))
     shutil.rmtree(folder)
+    context = StoredCell(cell, store)
     with FileLock(f"{folder}.lock"), pytest.raises(Busy):
-        run_cell(cell, store)
+        context.ensure(RecordStage(context))
 
 
 # failing

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from heistbench.bench.contracts.registry import registry, spec_of
-from heistbench.bench.runs.estimate import most_queries, outline
+from heistbench.bench.runs.dry import work_of
+from heistbench.bench.runs.estimate import outline
 from heistbench.bench.storage.ledger import Ledger, ledgers
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_records
@@ -77,7 +78,7 @@ def _check_queries(store: Store, name: str) -> None:
     asked = sum(Ledger(store, json.loads((folder / "spec.json").read_text())).spent()[0] for folder in ledgers(store))
     assert asked == sum(work.queries for work in outline(found))
     if all(victim.model != "recorded" for victim in found.victims):
-        assert asked <= most_queries(cells(found))
+        assert asked <= work_of(cells(found)).most_queries
 
 
 @pytest.fixture
