@@ -26,6 +26,7 @@ import yaml  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from heistbench.bench.contracts.places import FOLDERS  # noqa: E402
 from heistbench.bench.contracts.registry import registry  # noqa: E402
 from heistbench.bench.models.checkpoints import forget  # noqa: E402
 from heistbench.bench.suites.questions import _drawn  # noqa: E402
@@ -143,7 +144,8 @@ def suite_file(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forgets after the test which plugins it registered."""
-    registry.all("task")
+    for kind in FOLDERS:
+        registry.all(kind)
     monkeypatch.setattr(registry, "_classes", dict(registry._classes))
 
 

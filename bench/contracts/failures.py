@@ -34,11 +34,16 @@ def plugin_code(plugin: object, log: Path | None = None) -> Iterator[None]:
 
 def keep_traceback(error: BaseException, log: Path | None = None) -> Path | None:
     """Append a traceback to a log, by default to this process's temporary one; None where it cannot be written."""
+    return append_to(log, traceback_text(error))
+
+
+def append_to(log: Path | None, text: str) -> Path | None:
+    """As `keep_traceback`, for any text."""
     try:
         log = log or _temporary(os.getpid())
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
-            file.write(traceback_text(error))
+            file.write(text)
     except OSError:
         return None
     return log

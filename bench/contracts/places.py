@@ -23,6 +23,14 @@ GIVEN = "heistbench_plugin_"
 _OURS = tuple(f"heistbench.{folder}." for folder in FOLDERS.values())
 
 
+def source_file(cls: type) -> str:
+    """The file that a class is written in; empty where there is none."""
+    try:
+        return inspect.getsourcefile(cls) or ""
+    except (OSError, TypeError):
+        return ""
+
+
 def origin(cls: type) -> str:
     """The place where a class is written, as file:line."""
     try:
@@ -73,17 +81,16 @@ def _is_plugin(module: str, home: str) -> bool:
     return module.startswith((*_OURS, GIVEN)) or (bool(module) and module == home) or module.partition(".")[0] in _packages()
 
 
-def foreign_points() -> Iterator[EntryPoint]:
-    """The entry points through which installed packages offer plugins."""
+def foreign_points(kind: Kind) -> Iterator[EntryPoint]:
+    """The entry points through which installed packages offer plugins of a kind."""
     from importlib.metadata import entry_points
 
-    for folder in FOLDERS.values():
-        yield from entry_points(group=f"heistbench.{folder}")
+    yield from entry_points(group=f"heistbench.{FOLDERS[kind]}")
 
 
 @cache
 def _packages() -> dict[str, Any]:
-    return {point.module.partition(".")[0]: point.dist for point in foreign_points()}
+    return {point.module.partition(".")[0]: point.dist for kind in FOLDERS for point in foreign_points(kind)}
 
 
 def distribution(module: str) -> str:

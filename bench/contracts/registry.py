@@ -50,25 +50,28 @@ class Registry:
 
     def all(self, kind: Kind) -> dict[str, type[Plugin]]:
         """The plugins of a kind by name, sorted."""
-        discover()
+        discover(kind)
         return {name: cls for (k, name), cls in sorted(self._classes.items()) if k == kind}
 
-    def get(self, kind: Kind, name: str) -> type[Plugin]:
-        """The class of that name. Raises HeistError that says what exists and what was probably meant."""
-        known = self.all(kind)
+    def get(self, kind: Kind, name: str, search: bool = True) -> type[Plugin]:
+        """The class of that name, without `search` one that is imported already.
+
+        Raises HeistError that says what exists and what was probably meant.
+        """
+        known = self.all(kind) if search else {n: cls for (k, n), cls in self._classes.items() if k == kind}
         if name not in known:
             raise HeistError(f"unknown {kind} {name!r}{suggest(name, known)}")
         return known[name]
 
-    def build(self, kind: Kind, spec: str) -> Plugin:
-        """Build a plugin from `name` or `name(field=value, ...)`.
+    def build(self, kind: Kind, spec: str, search: bool = True) -> Plugin:
+        """Build a plugin from `name` or `name(field=value, ...)`; `search` as for `get`.
 
         Raises HeistError for an unknown name or field and for a value of the wrong type.
         """
         match = _CALL.fullmatch(spec)
         if match is None:
             raise HeistError(f"cannot read {kind} {spec!r}: expected name or name(field=value, ...)")
-        cls = self.get(kind, match[1])
+        cls = self.get(kind, match[1], search)
         return construct(cls, _arguments(match[2] or "", spec), f"{kind} {match[1]}")
 
 
@@ -158,17 +161,17 @@ def _written(value: Any) -> str:
 
 
 @cache
-def discover() -> None:
-    """Import our own plugin folders, then those of installed packages; a broken foreign one only warns.
+def discover(kind: Kind) -> None:
+    """Import our own folder of one kind of plugins, then those of installed packages; a broken foreign one only warns.
 
-    Raises HeistError for a file in our own folders that raises on import.
+    Raises HeistError for a file in our own folder that raises on import.
     """
-    for folder in FOLDERS.values():
-        package = importlib.import_module(f"heistbench.{folder}")
-        for module in pkgutil.iter_modules(package.__path__):
-            with _explained(f"{folder}/{module.name}.py"):
-                importlib.import_module(f"heistbench.{folder}.{module.name}")
-    for point in foreign_points():
+    folder = FOLDERS[kind]
+    package = importlib.import_module(f"heistbench.{folder}")
+    for module in pkgutil.iter_modules(package.__path__):
+        with _explained(f"{folder}/{module.name}.py"):
+            importlib.import_module(f"heistbench.{folder}.{module.name}")
+    for point in foreign_points(kind):
         try:
             with _explained(f"plugin {point.name} ({point.value})"):
                 point.load()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import inspect
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from heistbench.bench.contracts.places import distribution
+from heistbench.bench.contracts.places import distribution, source_file
 from heistbench.bench.contracts.plugins import Plugin
 from heistbench.bench.contracts.registry import identity
 
@@ -34,8 +33,8 @@ def source_of(cls: type[Plugin]) -> str:
     keeps its source for as long as the process runs: it is the code that was loaded, not what was written to its file since.
     """
     try:
-        code = Path(inspect.getsourcefile(cls) or "").read_bytes()
-    except (OSError, TypeError):
+        code = Path(source_file(cls)).read_bytes()
+    except OSError:
         return ""
     package = distribution(cls.__module__)
     return hashlib.sha256(f"{package}\n{code_digest(code)}".encode()).hexdigest()[:_DIGITS]

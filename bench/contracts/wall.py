@@ -1,23 +1,17 @@
-"""The wall between attacker and truth: an attack holds one end of a pipe, and asks; the harness answers at the other.
+"""What an attack is given, and no more: a `Target` to ask and a `Kit` of its own means, at its end of a line.
 
-What an attack is given (`Target`, `Kit`) has no reference to the victim, the gold answers or the store. Python cannot
-keep hostile code in the same process from looking around; the wall keeps honest code honest, and a spy test walks it.
+The harness answers at the other end, in another process (`bench/walls`): victim, gold answers, graders and store are there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from random import Random
-from threading import Lock, Thread
 from typing import Any, Protocol
 
 from heistbench.bench.contracts.arguments import examples_for, prompts_for, questions_for, replies_for
-from heistbench.bench.contracts.failures import traceback_text
 from heistbench.bench.contracts.nouns import Exposure, Prompt, Question, Reply
 
 
@@ -37,25 +31,17 @@ class Desk(Protocol):
     def truth_wrong_traces(self, ids: list[str]) -> list[str]: ...
 
 
-class _Line:
-    """The attacker's end of the pipe."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._turn = connection, Lock()
+class Line(Protocol):
+    """The attacker's end."""
 
     def call(self, verb: str, *arguments: Any) -> Any:
-        with self._turn:
-            self._connection.send((verb, arguments))
-            done, value = self._connection.recv()
-        if not done:
-            raise value
-        return value
+        """What the desk answers. Raises what it refuses with."""
 
 
 class Target:
     """The victim's API as the attacker sees it."""
 
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
 
     def ask(self, prompts: Sequence[Prompt]) -> list[Exposure]:
@@ -70,7 +56,7 @@ class Target:
 class Tuned:
     """A model of the attacker's: fine-tuned, or as it was before."""
 
-    _line: _Line
+    _line: Line
     _model: str
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
@@ -81,7 +67,7 @@ class Tuned:
 class Kit:
     """The attacker's own means: a surrogate, questions of its own, training, a random generator."""
 
-    def __init__(self, line: _Line, rng: Random, privileged: bool) -> None:
+    def __init__(self, line: Line, rng: Random, privileged: bool) -> None:
         self._line, self.rng = line, rng
         self.truth = Truth(line) if privileged else None
 
@@ -90,7 +76,7 @@ class Kit:
         return list(self._line.call("own_questions"))
 
     def questions_of(self, task: str, n: int) -> list[Question]:
-        """The first `n` questions of another task's surrogate split. Raises HeistError for a task that has none."""
+        """The first `n` questions of another task's surrogate split. A task that has none ends the theft."""
         if not isinstance(task, str) or not isinstance(n, int) or n < 0:
             raise TypeError(f"questions_of() takes a task's name and a number, not {task!r} and {n!r}")
         return list(self._line.call("questions_of", task, n))
@@ -121,7 +107,7 @@ class Kit:
 class Truth:
     """For privileged controls only: gold answers, the victim's hidden traces, wrong traces."""
 
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
 
     def gold(self, questions: Sequence[Question]) -> list[str]:
@@ -139,39 +125,3 @@ class Truth:
 
 def _ids(verb: str, questions: Sequence[Question]) -> list[str]:
     return [question.id for question in questions_for(verb, questions)]
-
-
-@contextmanager
-def attacker(desk: Desk, rng: Random, privileged: bool) -> Iterator[tuple[Target, Kit]]:
-    """Open the pipe, answer it from a thread with `desk`, and yield the attacker's end."""
-    ours, theirs = Pipe()
-    verbs = {name for name in vars(Desk) if not name.startswith("_") and (privileged or not name.startswith("truth"))}
-    thread = Thread(target=_serve, args=(ours, desk, verbs), daemon=True)
-    thread.start()
-    line = _Line(theirs)
-    try:
-        yield Target(line), Kit(line, rng, privileged)
-    finally:
-        theirs.close()
-        thread.join()
-
-
-def _serve(connection: Connection, desk: Desk, verbs: set[str]) -> None:
-    while True:
-        try:
-            verb, arguments = connection.recv()
-        except (EOFError, OSError):
-            connection.close()
-            return
-        try:
-            if verb not in verbs:
-                raise PermissionError(f"{verb} is not for this attack")
-            answer = (True, getattr(desk, verb)(*arguments))
-        except BaseException as error:  # goes back through the pipe and is raised in the attack
-            error.add_note(f"The harness's side of the wall, which answered {verb}:\n{traceback_text(error)}")
-            answer = (False, error)
-        try:
-            connection.send(answer)
-        except Exception as error:  # what cannot be sent must not leave the attack waiting
-            what = "an answer" if answer[0] else repr(answer[1])
-            connection.send((False, RuntimeError(f"{verb}: {what} cannot be sent: {error!r}")))

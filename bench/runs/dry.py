@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from random import Random
 from typing import Any, TypeVar, cast
 
+from heistbench.bench.contracts.errors import HeistError, PluginFailure
 from heistbench.bench.contracts.nouns import Bill, Problem, Prompt, Question, Reply, Split, Stolen, Usage
-from heistbench.bench.contracts.wall import Desk, Kit, Target
+from heistbench.bench.contracts.plugins import Attack
+from heistbench.bench.contracts.wall import Desk
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
-from heistbench.bench.models.process import no_exit
 from heistbench.bench.prompting.demonstrations import POOL
 from heistbench.bench.runs.costs import REMOTE_TRACE, lengths
 from heistbench.bench.runs.made_up import ANSWER, TRACE, made_up, problems, questions, stands_alone, stands_for, tokens
@@ -34,9 +33,13 @@ from heistbench.bench.storage.ledger import Query
 from heistbench.bench.storage.store import Store, identify
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.reply_sources import Recorded
+from heistbench.bench.walls.line import Haul, Order
+from heistbench.bench.walls.thefts import Thieves
 
 T = TypeVar("T")
 SPLIT_LETTERS: dict[Split, str] = {"query": "q", "surrogate": "o", "dev": "d", "test": "t"}
+PATIENCE = 10.0
+"""Seconds that an attack may compute on made-up replies."""
 WHOLE: tuple[Split, ...] = ("dev", "test")
 """Splits whose questions are all there, each standing for itself."""
 
@@ -50,6 +53,7 @@ class Sheet:
     def __init__(self) -> None:
         self.results: dict[Hashable, Any] = {}
         self.queries = self.spare = 0
+        self.thieves = Thieves()
         self._met: set[Hashable] = set()
         self._work: dict[tuple[str, str, str], Work] = {}
 
@@ -80,10 +84,11 @@ class Sheet:
 def work_of(cells: Sequence[Cell]) -> Sheet:
     """The work behind some cells. Everything is an estimate."""
     sheet = Sheet()
-    for cell in cells:
-        context = DryCell(cell, sheet)
-        for stage in RecordStage(context).after():
-            context.add(stage)
+    with sheet.thieves:
+        for cell in cells:
+            context = DryCell(cell, sheet)
+            for stage in RecordStage(context).after():
+                context.add(stage)
     return sheet
 
 
@@ -112,9 +117,8 @@ class DryCell(CellContext):
     def _theft(self, stage: Collect) -> Theft:
         queries = self.sheet.queries
         try:
-            with no_exit():
-                theft = stage.imagined(self)
-        except (Exception, SystemExit):  # of a stranger's code, on texts it was not made for
+            theft = stage.imagined(self)
+        except (PluginFailure, HeistError):  # a stranger's code, on texts it was not made for
             theft = self._obliging_theft()
         if self.cell.build_attack().info.asks == "prompts":
             self.sheet.spare += max(0, self.cell.budget - (self.sheet.queries - queries))
@@ -124,7 +128,7 @@ class DryCell(CellContext):
         """What an attack is taken to do that cannot work with made-up replies: it asks each question once, and gets a trace."""
         replies = self.victim.reply([(prompt, 0) for prompt in plain_prompts(self.attacked)])
         rows = [Stolen(q.id, q.text, f"{TRACE}{self.cell.attack}", ANSWER) for q in self.questions]
-        return Theft(rows, Bill(queries=len(replies)), [], f"{self.cell.attack} {self.cell.seed}")
+        return Theft(rows, Bill(queries=len(replies)), [], self.wall, f"{self.cell.attack} {self.cell.seed}")
 
     # what it assumes
 
@@ -179,25 +183,13 @@ class DryCell(CellContext):
     def own_summary(self, trace: str) -> str | None:
         return made_up(Prompt.of(trace), "c.").summary if summarizes(self.task) else None
 
-    def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
-        """Without the pipe, which takes longer than all else here: there is no truth to wall off."""
-        line = cast(Any, _DirectLine(desk))
-        return nullcontext((Target(line), Kit(line, rng, privileged)))
+    def carry_out(self, attack: Attack, order: Order, desk: Desk) -> Haul:
+        return self.sheet.thieves.steal(attack, order, desk, self.log, PATIENCE)
 
     @cached_property
     def victim(self) -> DryVictim:
         """A victim that replies to everything, and counts what it is asked for the first time."""
         return DryVictim(self)
-
-
-class _DirectLine:
-    """As the wall's line, in this thread."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def call(self, verb: str, *arguments: Any) -> Any:
-        return getattr(self._desk, verb)(*arguments)
 
 
 class DryVictim:

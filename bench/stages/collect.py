@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from random import Random
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.checked import check_rows
-from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.failures import plugin_code
+from heistbench.bench.contracts.errors import HeistError, PluginFailure
 from heistbench.bench.contracts.nouns import Bill, Question, Stolen
 from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.stages.context import CellContext
@@ -21,15 +18,20 @@ from heistbench.bench.stages.inverter import inverter_spec
 from heistbench.bench.stages.stage import DryRun, Need, Stage
 from heistbench.bench.stages.surrogate import surrogate_spec
 from heistbench.bench.storage.store import canonical, hash_of, identify, read_json, read_lines, write_json, write_lines
+from heistbench.bench.walls.thefts import order_of
 
 
 @dataclass(frozen=True)
 class Theft:
-    """What an attack brought home: the loot, its bill, and the sealed record of its queries; `name` is that of the artifact."""
+    """What an attack brought home: the loot, its bill, and the sealed record of its queries.
+
+    `wall` is the one that stood around it, `name` that of the artifact.
+    """
 
     rows: list[Stolen]
     bill: Bill
     sealed: list[Sealed]
+    wall: str
     name: str
 
     @cached_property
@@ -84,32 +86,38 @@ class Collect(Stage[Theft]):
         }
 
     def build(self, folder: Path) -> None:
-        rows, desk = self._steal()
-        write_lines(folder / "loot.jsonl", rows)
-        write_lines(folder / "sealed.jsonl", desk.sealed)
-        write_json(folder / "bill.json", desk.bill)
+        theft = self._steal()
+        write_lines(folder / "loot.jsonl", theft.rows)
+        write_lines(folder / "sealed.jsonl", theft.sealed)
+        write_json(folder / "theft.json", {"bill": theft.bill, "wall": theft.wall})
 
     def read(self, folder: Path) -> Theft:
         rows = [Stolen(**row) for row in read_lines(folder / "loot.jsonl")]
-        sealed = [Sealed.of(row) for row in read_lines(folder / "sealed.jsonl")]
-        return Theft(rows, Bill(**read_json(folder / "bill.json")), sealed, folder.name)
+        sealed, facts = [Sealed.of(row) for row in read_lines(folder / "sealed.jsonl")], read_json(folder / "theft.json")
+        return Theft(rows, Bill(**facts["bill"]), sealed, facts["wall"], folder.name)
 
     def imagined(self, dry: DryRun) -> Theft:
         """What the attack brings home of made-up replies, asked for through the same desk."""
-        rows, desk = self._steal()
-        return Theft(rows, desk.bill, desk.sealed, identify(self.spec()))
+        return self._steal()
 
-    def _steal(self) -> tuple[list[Stolen], HarnessDesk]:
+    def _steal(self) -> Theft:
         context, attack, questions = self.context, self.context.cell.build_attack(), self.context.questions
         desk = HarnessDesk(context, context.cell.build_defenses(), budget=len(questions))
         # Variants of one attack draw the same: the same demonstrations for each wrapper.
-        rng = Random(canonical([attack.info.name, context.cell.seed]))
-        with context.attacker(desk, rng, attack.info.privileged) as (target, kit), plugin_code(attack, context.log):
-            rows = check_rows(attack, attack.steal(target, questions, kit))
-        return _checked(rows, [*self._own_ids(), *(question.id for question in questions)], attack.info.name), desk
+        order = order_of(attack, context.cell.attack, questions, canonical([attack.info.name, context.cell.seed]))
+        haul = context.carry_out(attack, order, desk)
+        rows = _checked(haul.rows, [*self._own_ids(), *(question.id for question in questions)], attack.info.name)
+        return Theft(rows, desk.bill, _read(desk.sealed, haul.readings, attack.info.name), context.wall, identify(self.spec()))
 
     def _own_ids(self) -> list[str]:
         return [problem.question.id for problem in self.context.problems("surrogate")]
+
+
+def _read(sealed: Sequence[Sealed], readings: Sequence[str], name: str) -> list[Sealed]:
+    """The sealed queries with what the attack takes for the trace in each."""
+    if len(sealed) != len(readings):
+        raise PluginFailure(f"attack {name} asked {len(sealed)} queries and read {len(readings)} replies")
+    return [replace(query, reading=reading) for query, reading in zip(sealed, readings, strict=True)]
 
 
 def _checked(rows: Sequence[Stolen], allowed: list[str], name: str) -> list[Stolen]:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Problem, Prompt, Question, Reply, Split
-from heistbench.bench.contracts.plugins import Task
+from heistbench.bench.contracts.plugins import Attack, Task
 from heistbench.bench.contracts.registry import identity, registry
-from heistbench.bench.contracts.wall import Desk, Kit, Target, attacker
+from heistbench.bench.contracts.wall import Desk
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
@@ -26,6 +25,8 @@ from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.questions import problems_of
 from heistbench.bench.suites.settings import Inverter, Surrogate
+from heistbench.bench.walls.confinement import strongest
+from heistbench.bench.walls.line import Haul, Order
 
 T = TypeVar("T")
 
@@ -44,8 +45,12 @@ class PlainVictim(Protocol):
 class CellContext(ABC):
     """What the stages of one cell share."""
 
-    def __init__(self, cell: Cell, store: Store, budget: Budget = NO_LIMIT, progress: Progress = quietly) -> None:
+    def __init__(
+        self, cell: Cell, store: Store, budget: Budget = NO_LIMIT, progress: Progress = quietly, wall: str | None = None
+    ) -> None:
+        """`wall` is that around thefts, the strongest there is if none is named."""
         self.cell, self.suite, self.store, self.budget, self.progress = cell, cell.suite, store, budget, progress
+        self.wall = wall or strongest()
         self.task, self.exam = cell.build_task(), cell.build_exam()
         self._problems: dict[Split, list[Problem]] = {}
         self._results: dict[Stage[Any], Any] = {}
@@ -72,9 +77,9 @@ class CellContext(ABC):
         """The summary of a trace by the task's own rule; None where there is none."""
         return self.task.summarize(trace)
 
-    def attacker(self, desk: Desk, rng: Random, privileged: bool) -> AbstractContextManager[tuple[Target, Kit]]:
-        """The attacker's end of the wall, answered by `desk`."""
-        return attacker(desk, rng, privileged)
+    @abstractmethod
+    def carry_out(self, attack: Attack, order: Order, desk: Desk) -> Haul:
+        """Have a theft carried out behind the wall, its calls answered by `desk`."""
 
     @property
     @abstractmethod

@@ -23,11 +23,15 @@ REFUSED = Reply(None, None, "", Usage(), "refused")
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """One query as the harness saw it: the prompt as it was sent, the whole reply, what left the API."""
+    """One query as the harness saw it: the prompt as it was sent, the whole reply, what left the API.
+
+    `reading` is what the attack takes for the trace in it.
+    """
 
     prompt: Prompt
     reply: Reply
     exposure: Exposure
+    reading: str = ""
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Sealed:
@@ -36,7 +40,7 @@ class Sealed:
         offered = row["prompt"]["tool"]
         tool = offered and Tool(offered["name"], offered["description"], tuple(map(tuple, offered["arguments"])))
         prompt = Prompt(messages, tool, row["prompt"]["think"])
-        return cls(prompt, reply_from(row["reply"]), Exposure(**row["exposure"]))
+        return cls(prompt, reply_from(row["reply"]), Exposure(**row["exposure"]), row["reading"])
 
     @property
     def lost(self) -> bool:

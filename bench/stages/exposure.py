@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.scoring.overlap import SIGNATURES
 from heistbench.bench.scoring.paper_overlap import drift
 from heistbench.bench.stages.collect import Collect
@@ -35,9 +34,8 @@ class Exposed(Stage[ExposureScores]):
 
     def spec(self) -> Mapping[str, Any]:
         theft = self.context.result(Collect(self.context)).name
-        attack = keyed(self.context.cell.build_attack())
         questions = hash_of(self.context.questions)
-        return {"theft": theft, "attack": attack, "victim": self.context.victim.identity, "questions": questions}
+        return {"theft": theft, "victim": self.context.victim.identity, "questions": questions}
 
     def after(self) -> Sequence[Stage[Any]]:
         return [Collect(self.context), PlainAsking(self.context)]
@@ -58,13 +56,13 @@ class Exposed(Stage[ExposureScores]):
 
     def _drifts(self) -> tuple[list[Drift], list[Drift]]:
         """The drift of each question asked in the attack's words, and of those whose reply is thinking and then an answer."""
-        context, attack = self.context, self.context.cell.build_attack()
+        context = self.context
         queries = context.result(Collect(context)).queries_about(context.questions)
         rows, whole = list[Drift](), list[Drift]()
         for question, hidden, query in zip(context.questions, context.result(PlainAsking(context)).first, queries, strict=True):
             if query is None or query.lost or query.last_message == question.text:
                 continue  # lost, or asked as it is
-            trace, exposed = query.reply.trace or "", attack.reads(query.exposure)
+            trace, exposed = query.reply.trace or "", query.reading
             rows.append(drift(hidden, trace, exposed))
             if trace and exposed and query.reply.stop == "stop":
                 whole.append(rows[-1])

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from heistbench.bench.contracts.engines import DEFAULT
+from heistbench.bench.contracts.plugins import Attack
+from heistbench.bench.contracts.wall import Desk
 from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
 from heistbench.bench.models.scratch import is_scratch
 from heistbench.bench.stages.collect import Collect
@@ -22,7 +24,10 @@ from heistbench.bench.stages.stage import Need, Stage
 from heistbench.bench.stages.train import student_of
 from heistbench.bench.stages.utility import HonestUse
 from heistbench.bench.stages.victim import VictimModel, victim_of
+from heistbench.bench.storage.data_files import data_folder
 from heistbench.bench.suites.cells import Cell
+from heistbench.bench.walls.line import Haul, Order
+from heistbench.bench.walls.thefts import Thief
 
 T = TypeVar("T")
 
@@ -43,6 +48,10 @@ class StoredCell(CellContext):
 
     def made(self, label: str, folder: Path) -> Checkpoint:
         return self._on_engine(Checkpoint(f"{label}:{folder.name}", str(folder / "model")))
+
+    def carry_out(self, attack: Attack, order: Order, desk: Desk) -> Haul:
+        with Thief(order.home, self.wall, hidden=[self.store.root, data_folder()]) as thief:
+            return thief.steal(attack, order, desk, self.log)
 
     @property
     def log(self) -> Path:

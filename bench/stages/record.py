@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.nouns import Bill
 from heistbench.bench.contracts.plugins import Defense, Plugin
 from heistbench.bench.contracts.registry import spec_of
 from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.scratch import is_scratch
-from heistbench.bench.stages.collect import Collect
+from heistbench.bench.stages.collect import Collect, Theft
 from heistbench.bench.stages.contamination import Contamination
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.examine import Examine
@@ -66,7 +65,7 @@ class RecordStage(Stage[Record]):
             utility=context.result(HonestUse(context)),
             bill=TheftBill(**{name: value for name, value in asdict(theft.bill).items() if name != "attacker_seconds"}),
             provenance=provenance(context),
-            volatile=_volatile(context, theft.bill),
+            volatile=_volatile(context, theft),
         )
         dump(folder / "record.json", record)
 
@@ -141,12 +140,13 @@ def _defense(defense: Defense) -> DefenseId:
     return DefenseId(**_plugin(defense).model_dump(), touches=list(info.touches), random=info.random)
 
 
-def _volatile(context: CellContext, bill: Bill) -> Volatile:
+def _volatile(context: CellContext, theft: Theft) -> Volatile:
     """When, where and for how long: the seconds of a cell are those of its stages, shared work included."""
     folders = [context.store.path(stage.kind, stage.spec()) for stage in main_stages(context)]
     return Volatile(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(sum(map(context.store.seconds, folders)), 2),
-        attacker_seconds=round(bill.attacker_seconds, 2),
+        attacker_seconds=round(theft.bill.attacker_seconds, 2),
         hardware=hardware(),
+        wall=theft.wall,
     )

@@ -167,12 +167,14 @@ class Volatile(Strict):
     """What differs between two runs of the same cell without changing its numbers.
 
     `attacker_seconds` is how long the attacker's models computed, shared work included: GPU-seconds where `device` is cuda.
+    `wall` stood around the theft (see `bench/walls/confinement.py`); `none` is said by results older than walls.
     """
 
     created: str
     seconds: float
     attacker_seconds: float
     hardware: str
+    wall: str = "none"
 
 
 class RecordParts(Strict):

@@ -22,7 +22,7 @@ from typing import Any
 
 from heistbench.bench.contracts.errors import Busy, HeistError
 
-FORMAT = 1
+FORMAT = 2
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
 MANIFEST = "manifest.json"
 VICTIMS = "victims"

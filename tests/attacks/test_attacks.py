@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from random import Random
 
 import pytest
+from direct import ends
 
 from heistbench.bench import (
     WRAPPERS,
@@ -26,7 +26,6 @@ from heistbench.bench import (
     tool_prompt,
 )
 from heistbench.bench.contracts.registry import registry
-from heistbench.bench.contracts.wall import attacker
 
 QUESTIONS = [Question(f"id-{i}", f"question {i}") for i in range(5)]
 OWN = [Question(f"own-{i}", f"own {i}") for i in range(5)]
@@ -140,8 +139,8 @@ def steal(desk: ScriptedDesk) -> Iterator[Steal]:
 
     def run(spec: str, on: ScriptedDesk = desk, seed: int = 0, questions: Sequence[Question] = QUESTIONS) -> list[Stolen]:
         plugin = registry.build("attack", spec)
-        with attacker(on, Random(seed), plugin.info.privileged) as (target, kit):
-            return list(plugin.steal(target, questions, kit))
+        target, kit = ends(on, seed, plugin.info.privileged)
+        return list(plugin.steal(target, questions, kit))
 
     return run
 

@@ -50,7 +50,7 @@ def run(suite_file: Callable[..., Path], tmp_path: Path, heist: Callable, own_pl
     [
         ("1 / 0", r"plugin\.py:8: ZeroDivisionError: division by zero"),
         ("sys.exit(0)", r"plugin\.py:8: it called sys\.exit\(0\)"),
-        ("os._exit(0)", r"plugin\.py:8: it called sys\.exit\(0\)"),
+        ("os._exit(0)", r"plugin\.py: its process ended with exit status 0"),
         ("target.ask(['text'])", r"plugin\.py:8: TypeError: ask\(\) takes prompts: wrap the text in Prompt\.of"),
         ("return None", r"plugin\.py:\d+\): steal returned None; expected a list of Stolen"),
         ("raise ValueError('\\x1b[31mred')", r"plugin\.py:8: ValueError: \\x1b\[31mred"),

@@ -1,0 +1,4 @@
+"""The wall around a theft: an attack's code runs in a process of its own, which asks the harness over a line of JSON.
+
+That process has no truth, no grader, no store and no keys; where the system allows it, it is confined (`confinement.py`).
+"""
