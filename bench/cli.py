@@ -51,16 +51,29 @@ def run(
         int | None, Parameter(help="Worker processes of one thread; default: one per GPU, otherwise one per core.")
     ] = None,
     data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
+    executor: Annotated[
+        Literal["processes", "here"], Parameter(help="Where the work is done; `here`: in this process, for a debugger.")
+    ] = "processes",
     scale: Annotated[
         Literal["full", "smoke"], Parameter(help="smoke: the same code and prompts, small models, a minute.")
     ] = "full",
     budget_queries: Annotated[int | None, Parameter(help="Most queries to send to victims behind an API, in all.")] = None,
     budget_usd: Annotated[float | None, Parameter(help="Most dollars to spend on them, in all.")] = None,
+    cell_timeout: Annotated[float | None, Parameter(help="Minutes that one cell may take.")] = None,
+    max_hours: Annotated[float | None, Parameter(help="Hours after which the run ends; the same command continues it.")] = None,
+    worker_memory: Annotated[float | None, Parameter(help="GiB of memory that one worker may hold.")] = None,
+    fail_fast: Annotated[bool, Parameter(negative="", help="End the run with the first cell that fails.")] = False,
+    wall: Annotated[
+        Literal["bubblewrap", "landlock", "process"] | None,
+        Parameter(help="What attacks run behind; default: the first of these that this system has."),
+    ] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="Say what would run and what it would cost, and stop.")] = False,
     plugin: Plugins = None,
     debug: Debug = False,
 ) -> None:
-    """Run a suite: steal, train, examine, rank. The same command continues what was stopped.
+    """Run a suite: steal, train, examine, rank. The same command continues what was stopped, and tries again what failed.
+
+    A cell that fails fails alone; exit code 3 where some have no result.
 
     Examples
     --------
@@ -68,13 +81,35 @@ def run(
     heist run pocket-full --jobs 2
     heist run --attack rep --defense 'redact_summary(level=all)+noise_answers(rate=0.3)' --seeds 0,1,2
     """
+    from heistbench.bench.runs.schedule import Limits
     from heistbench.bench.stages.budget import Budget
     from heistbench.bench.verbs.run import Options, run_suite
 
     _check_budget(budget_queries, budget_usd)
+    for option, value in (("cell-timeout", cell_timeout), ("max-hours", max_hours), ("worker-memory", worker_memory)):
+        _check_limit(option, value)
     _load(plugin, debug)
-    budget, plugins = Budget(budget_queries, budget_usd), tuple(plugin or ())
-    run_suite(suite, Options(attack, defense, task, victim, surrogate, seeds, scale, out, jobs, data, budget, dry_run, plugins))
+    options = Options(
+        attack=attack,
+        defense=defense,
+        task=task,
+        victim=victim,
+        surrogate=surrogate,
+        seeds=seeds,
+        scale=scale,
+        out=out,
+        jobs=jobs,
+        executor=executor,
+        data=data,
+        budget=Budget(budget_queries, budget_usd),
+        limits=Limits(fail_fast, cell_timeout and cell_timeout * 60, max_hours and max_hours * 3600),
+        memory=worker_memory,
+        wall=wall,
+        dry_run=dry_run,
+        plugins=tuple(plugin or ()),
+    )
+    if not run_suite(suite, options):
+        sys.exit(3)
 
 
 @app.command(name="list")
@@ -198,6 +233,11 @@ def _check_budget(queries: int | None, dollars: float | None) -> None:
         raise HeistError(f"--budget-queries {queries}: expected 0 or more")
     if dollars is not None and not 0 <= dollars < float("inf"):
         raise HeistError(f"--budget-usd {dollars}: expected an amount of dollars, 0 or more")
+
+
+def _check_limit(option: str, value: float | None) -> None:
+    if value is not None and not 0 < value < float("inf"):
+        raise HeistError(f"--{option} {value}: expected a number above 0")
 
 
 def _load(plugins: list[Path] | None, debug: bool) -> None:

@@ -157,7 +157,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     with FileLock(shared / "tiny.lock"):
         suite, said = write_tiny(shared / "tiny.yaml"), shared / "tiny.said.json"
         if not said.exists():
-            said.write_text(json.dumps(run_heist("run", suite, "--out", shared / "tiny", "--jobs", 1)))
+            said.write_text(json.dumps(run_heist("run", suite, "--out", shared / "tiny", "--executor", "here")))
         ended = Ended(*json.loads(said.read_text()))
     assert ended.code == 0, ended.err
     return TinyRun(suite, shared / "tiny", ended)

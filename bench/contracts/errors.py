@@ -15,12 +15,13 @@ class HeistError(Exception):
 class PluginFailure(Exception):
     """A plugin raised, tried to end the process, or returned what its contract does not allow.
 
-    `reason` is one line that names the plugin's file and line; `log` is the file that holds the traceback, where there is one.
+    `reason` is one line that names the plugin's file and line. `log` is the file that holds the traceback, where there is one;
+    `details` is the traceback itself, where it is that of another process.
     """
 
-    def __init__(self, reason: str, log: Path | None = None) -> None:
-        super().__init__(reason, log)
-        self.reason, self.log = reason, log
+    def __init__(self, reason: str, log: Path | None = None, details: str = "") -> None:
+        super().__init__(reason, log, details)
+        self.reason, self.log, self.details = reason, log, details
 
     def __str__(self) -> str:
         return f"{self.reason} (traceback: {self.log})" if self.log else self.reason

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -63,6 +64,29 @@ def no_exit() -> Iterator[None]:
         yield
     finally:
         os._exit = leave
+
+
+def held(process: int) -> float:
+    """GiB of memory that a process holds, with those that it has started; 0 for one that is gone."""
+    import psutil
+
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process)
+        for each in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += each.memory_info().rss
+    return total / 2**30
+
+
+def ended(status: int) -> str:
+    """How a process ended, in words; a signal's status is its number, negative or above 128."""
+    number = -status if status < 0 else status - 128
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"ended with exit status {status}"
+    return f"was killed by {name}" + (" (out of memory, or by hand)" if name == "SIGKILL" else "")
 
 
 def gpus() -> list[str]:

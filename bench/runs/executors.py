@@ -1,34 +1,22 @@
 """Executors: where jobs run. Each has slots, and takes a job for a free one.
 
-To add one, say for many machines: write a class with this contract and name it here.
+To add one, write a class with this contract and name it here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, cast
 
 from heistbench.bench.contracts.engines import load
-from heistbench.bench.runs.worker import Job, Note, Outcome
-from heistbench.bench.stages.budget import NO_LIMIT, Budget
+from heistbench.bench.runs.worker import Conditions, Job, Note, Outcome
 from heistbench.bench.stages.stage import Need
 
 EXECUTORS: dict[str, str] = {
-    "here": "heistbench.bench.runs.here:Here",
     "processes": "heistbench.bench.runs.processes:Processes",
+    "here": "heistbench.bench.runs.here:Here",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What every job of a run works under: the store, what may be spent, and plugin files to load."""
-
-    root: Path
-    budget: Budget = NO_LIMIT
-    plugins: tuple[Path, ...] = ()
 
 
 class Executor(Protocol):
@@ -40,6 +28,9 @@ class Executor(Protocol):
 
     def submit(self, slot: int, job: Job) -> Future[Outcome]:
         """Start a job in a free slot. A job that fails says so in its outcome: the future itself never fails."""
+
+    def end(self, slot: int, reason: str) -> None:
+        """End the job of a slot, whose outcome is then a failure for that reason."""
 
     def close(self) -> None:
         """End whatever still runs."""

@@ -1,4 +1,4 @@
-"""The executor of one job at a time: this process."""
+"""The executor for debuggers: this process, one job after the other. A job that hangs takes the run with it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from heistbench.bench.models.process import hush, no_exit, stderr_to
-from heistbench.bench.runs.executors import Conditions
-from heistbench.bench.runs.worker import Job, Note, Outcome, open_log, run_job
+from heistbench.bench.runs.worker import Conditions, Job, Note, Outcome, open_log, run_job
 from heistbench.bench.stages.stage import Need
 
 
@@ -22,10 +21,13 @@ class Here:
 
     def submit(self, slot: int, job: Job) -> Future[Outcome]:
         """See `Executor.submit`."""
-        given, future = self._conditions, Future[Outcome]()
-        with open_log(given.root) as log, stderr_to(log.fileno()), no_exit():
-            future.set_result(run_job(job, given.root, given.budget, lambda *what: self._note(job.at, *what)))
+        future = Future[Outcome]()
+        with open_log(self._conditions.root) as log, stderr_to(log.fileno()), no_exit():
+            future.set_result(run_job(job, self._conditions, lambda *what: self._note(job.at, *what)))
         return future
+
+    def end(self, slot: int, reason: str) -> None:
+        """See `Executor.end`: a job here is over when it is looked at."""
 
     def close(self) -> None:
         """See `Executor.close`."""

@@ -1,17 +1,19 @@
 """Running many cells: which are missing, in what order their steps are handed out, and what comes back.
 
 A step that needs what another process is computing lets its slot go (`Waiting`) and is taken up again as soon as any step has
-ended. So cells need no order, and two runs on one store share their work.
+ended. So cells need no order, and two runs on one store share their work. A cell that fails fails alone: all others are run.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
+from typing import Protocol
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.models.checkpoints import resolved
@@ -25,6 +27,36 @@ from heistbench.bench.suites.cells import Cell
 
 PATIENCE = 0.5
 """Seconds until work that another run holds is tried again, when nothing of this run is left to wait for."""
+LOOK = 0.5
+"""Seconds between two looks at the clock, where there are limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may take; None is no limit."""
+
+    fail_fast: bool = False
+    cell_seconds: float | None = None
+    run_seconds: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Watcher(Protocol):
+    """Told how a run goes; `at` is the place of a cell in the plan."""
+
+    def begun(self, at: int, step: str) -> None:
+        """A step of a cell was handed out."""
+
+    def noted(self, at: int, what: str, done: int, total: int) -> None:
+        """So much of what a cell does is done."""
+
+    def finished(self, at: int) -> None:
+        """A cell is computed."""
+
+    def failed(self, at: int, step: str, why: Failed) -> None:
+        """A cell failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +77,21 @@ def plan(cells: Sequence[Cell], store: Store) -> Plan:
     return Plan(list(cells), [at for at, cell in enumerate(cells) if not store.has("record", cell_spec(cell))])
 
 
-def run(planned: Plan, store: Store, executor: Executor, finished: Callable[[int], None]) -> list[Record]:
-    """Compute what is missing and return every cell's record, in the order of the cells.
+def run(planned: Plan, executor: Executor, watcher: Watcher, limits: Limits = NO_LIMITS) -> None:
+    """Compute what is missing, as far as that goes in the time of the run, and close the executor.
 
-    Raises HeistError when a cell fails; what other cells computed by then is kept.
+    Raises HeistError for the first cell that fails, where the limits say so; what is computed by then is kept.
     """
     try:
-        _Schedule(planned, executor, finished).drain()
+        _Schedule(planned, executor, watcher, limits).drain()
     finally:
         executor.close()
-    return collected(planned, store)
 
 
-def collected(planned: Plan, store: Store) -> list[Record]:
-    """Every cell's record, in the order of the cells, from a store that holds them all."""
-    return [load(store.verified("record", cell_spec(cell)) / "record.json") for cell in planned.cells]
+def collected(planned: Plan, store: Store) -> dict[int, Record]:
+    """The records that there are, by the places of their cells."""
+    there = {at: spec for at, cell in enumerate(planned.cells) if store.has("record", spec := cell_spec(cell))}
+    return {at: load(store.verified("record", spec) / "record.json") for at, spec in there.items()}
 
 
 @dataclass
@@ -68,23 +100,31 @@ class _Schedule:
 
     planned: Plan
     executor: Executor
-    finished: Callable[[int], None]
+    watcher: Watcher
+    limits: Limits
     ready: deque[Job] = field(default_factory=deque)
     parked: list[tuple[Job, Path]] = field(default_factory=list)
     running: dict[Future[Outcome], tuple[int, Job]] = field(default_factory=dict)
+    started: dict[int, float] = field(default_factory=dict)
+    spent: dict[int, float] = field(default_factory=lambda: defaultdict(float))
 
     def drain(self) -> None:
         """Run all jobs."""
-        models = resolved()
+        end, models = time.monotonic() + (self.limits.run_seconds or inf), resolved()
         self.ready.extend(Job(at, self.planned.cells[at], 0, models) for at in self.planned.missing)
-        while self.ready or self.parked or self.running:
+        while (self.ready or self.parked or self.running) and time.monotonic() < end:
             self._fill()
             if not self.running:
+                self._refuse()
                 time.sleep(PATIENCE)  # another run holds all that is left
                 self._unpark(everything=True)
-            for future in wait(self.running, return_when=FIRST_COMPLETED).done:
-                _, job = self.running.pop(future)
-                self._take(job, future.result())
+            for future in wait(self.running, self._pause(), FIRST_COMPLETED).done:
+                self._take(future)
+            self._end_overdue()
+
+    def _pause(self) -> float | None:
+        """How long to wait for a job before the clock is looked at; None where nothing hangs on it."""
+        return None if self.limits.cell_seconds is None and self.limits.run_seconds is None else LOOK
 
     def _fill(self) -> None:
         """Give free slots the first jobs that they can run."""
@@ -92,21 +132,45 @@ class _Schedule:
         for slot, offers in enumerate(self.executor.slots):
             if slot not in occupied and (job := next((job for job in self.ready if job.needs in offers), None)):
                 self.ready.remove(job)
+                self.started[job.at] = time.monotonic()
+                self.watcher.begun(job.at, job.name)
                 self.running[self.executor.submit(slot, job)] = slot, job
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
-        if isinstance(outcome, Failed):
-            log = f" (traceback in {outcome.log})" if outcome.log else ""
-            cell = job.cell
-            raise HeistError(f"cell {cell.attack} x {cell.defense}, seed {cell.seed}: {outcome.reason}{log}")
+    def _take(self, future: Future[Outcome]) -> None:
+        """See what came of a job."""
+        _, job = self.running.pop(future)
+        outcome = future.result()
+        self.spent[job.at] += time.monotonic() - self.started.pop(job.at)
         if isinstance(outcome, Waiting):
             self.parked.append((job, Path(outcome.target)))
             return
-        self._unpark()
-        if job.step + 1 < len(steps(job.cell)):
+        self._unpark(everything=isinstance(outcome, Failed))  # it may have held what others wait for
+        if isinstance(outcome, Failed):
+            self._fail(job, outcome)
+        elif job.step + 1 < len(steps(job.cell)):
             self.ready.appendleft(replace(job, step=job.step + 1))  # a cell that was begun comes before the next
         else:
-            self.finished(job.at)
+            self.watcher.finished(job.at)
+
+    def _fail(self, job: Job, why: Failed) -> None:
+        if self.limits.fail_fast:
+            log = f" (traceback in {why.log})" if why.log else ""
+            cell = job.cell
+            raise HeistError(f"cell {cell.attack} x {cell.defense}, seed {cell.seed}: {why.reason}{log}")
+        self.watcher.failed(job.at, job.name, why)
+
+    def _refuse(self) -> None:
+        """Fail what no slot can run, though all of them are free."""
+        while self.ready:
+            job = self.ready.popleft()
+            self._fail(job, Failed(f"its step {job.name} needs {job.needs}, which no worker has"))
+
+    def _end_overdue(self) -> None:
+        """End the jobs of cells that have run for too long."""
+        most, now = self.limits.cell_seconds, time.monotonic()
+        for slot, job in self.running.values():
+            if most is not None and self.spent[job.at] + now - self.started[job.at] > most:
+                self.executor.end(slot, f"it ran for more than {most / 60:g} min")
 
     def _unpark(self, everything: bool = False) -> None:
         """Take up again what waits for an artifact that is there now, or for a victim that others were asking."""

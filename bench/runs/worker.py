@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 from heistbench.bench.contracts.errors import Busy, HeistError, PluginFailure
-from heistbench.bench.contracts.failures import keep_traceback
+from heistbench.bench.contracts.failures import keep_traceback, traceback_text
 from heistbench.bench.contracts.places import blame
 from heistbench.bench.models import checkpoints
 from heistbench.bench.models.checkpoints import Checkpoint
-from heistbench.bench.stages.budget import Budget
+from heistbench.bench.models.secrets import clear
+from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.pipeline import StoredCell, log_of, steps
 from heistbench.bench.stages.stage import Need, Progress
+from heistbench.bench.storage.failures import DETAILS
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 
 Note = Callable[[int, str, int, int], None]
 """Told which cell does what, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What every job of a run works under: the store, what may be spent, plugin files to load, the wall around thefts."""
+
+    root: Path
+    budget: Budget = NO_LIMIT
+    plugins: tuple[Path, ...] = ()
+    wall: str | None = None
+    memory: float | None = None
+    """GiB that a worker and the processes it starts may hold."""
+    began: float = field(default_factory=time.time)
+    """When the run began: what failed before is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,11 @@ class Job:
         """What it occupies."""
         return steps(self.cell)[self.step].needs
 
+    @property
+    def name(self) -> str:
+        """That of the step."""
+        return steps(self.cell)[self.step].name
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -53,31 +75,38 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The step failed: why, in one line, and the log that holds the traceback."""
+    """The step failed: why, in one line; the traceback, and the log that holds it."""
 
     reason: str
+    details: str = ""
     log: str = ""
 
 
 Outcome = Done | Waiting | Failed
 
 
-def run_job(job: Job, root: Path, budget: Budget, progress: Progress) -> Outcome:
+def run_job(job: Job, conditions: Conditions, progress: Progress) -> Outcome:
     """Run a step. Whatever it raises becomes its outcome, `sys.exit` included; only Ctrl-C passes through."""
     checkpoints.know(job.models)
+    store = Store(conditions.root)
     try:
-        steps(job.cell)[job.step].run(StoredCell(job.cell, Store(root), budget, progress))
+        steps(job.cell)[job.step].run(StoredCell(job.cell, store, conditions.budget, progress, conditions.wall))
     except Busy as busy:
         return Waiting(str(busy))
     except KeyboardInterrupt:
         raise
     except HeistError as error:
-        return Failed(str(error))
+        return _failed(str(error))
     except PluginFailure as failure:
-        return Failed(failure.reason, str(failure.log or ""))
+        return _failed(failure.reason, failure.details or traceback_text(failure), failure.log)
     except BaseException as error:
-        return Failed(blame(error), str(keep_traceback(error, log_of(root)) or ""))
+        return _failed(blame(error), traceback_text(error), keep_traceback(error, log_of(conditions.root)))
     return Done()
+
+
+def _failed(reason: str, details: str = "", log: Path | None = None) -> Failed:
+    """A failure without keys in it."""
+    return Failed(clear(reason), clear(details)[-DETAILS:], str(log or ""))
 
 
 def open_log(root: Path) -> TextIO:

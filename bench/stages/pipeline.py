@@ -69,9 +69,9 @@ class StoredCell(CellContext):
         return source if name == DEFAULT else replace(source, engine=name, identity=f"{name}:{source.identity}")
 
 
-def log_of(root: Path) -> Path:
-    """Where this process writes what a store's users may want to read: libraries' chatter, and tracebacks of plugins."""
-    return root / "log" / f"worker-{os.getpid()}.log"
+def log_of(root: Path, process: int | None = None) -> Path:
+    """Where a process, by default this one, writes what a store's users may want to read: libraries' chatter, and tracebacks."""
+    return root / "log" / f"worker-{process or os.getpid()}.log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class RecordStage(Stage[Record]):
         context = self.context
         theft, examined = context.result(Collect(context)), context.result(Examine(context))
         record = Record(
-            arm=_arm(context.cell),
+            arm=arm_of(context.cell),
             exam=Exam.of(examined),
             loot=context.result(Loot(context)),
             overlap=overlap_scores(context),
@@ -109,7 +109,8 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _arm(cell: Cell) -> Arm:
+def arm_of(cell: Cell) -> Arm:
+    """Which cell it is, as its record says."""
     attack, (name, release) = cell.build_attack(), cell.victim.called
     return Arm(
         suite=cell.suite.name,

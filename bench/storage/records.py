@@ -13,7 +13,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.blocks import RecordParts
+from heistbench.bench.storage.blocks import Arm, RecordParts
 from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.invariants import KIND, broken_rules, faults_of
 from heistbench.bench.storage.store import hash_of, write_json
@@ -34,10 +34,14 @@ class Record(RecordParts):
 
     def path(self) -> Path:
         """Where the record lies under a results folder; reads as a sentence."""
-        arm = self.arm
-        task = arm.task.spec if arm.exam.spec == arm.task.spec else f"{arm.task.spec}, examined on {arm.exam.spec}"
-        parts = [task, f"{arm.victim}-{arm.release}" if arm.release else arm.victim, arm.defense, arm.attack.spec]
-        return Path(*map(slug, parts), f"{arm.budget}-queries", slug(arm.student), f"seed-{arm.seed}.json")
+        return path_of(self.arm)
+
+
+def path_of(arm: Arm) -> Path:
+    """Where the record of an arm lies, or would."""
+    task = arm.task.spec if arm.exam.spec == arm.task.spec else f"{arm.task.spec}, examined on {arm.exam.spec}"
+    parts = [task, f"{arm.victim}-{arm.release}" if arm.release else arm.victim, arm.defense, arm.attack.spec]
+    return Path(*map(slug, parts), f"{arm.budget}-queries", slug(arm.student), f"seed-{arm.seed}.json")
 
 
 def slug(text: str) -> str:

@@ -1,44 +1,103 @@
-"""Progress of a run: a bar for all cells and one for each that runs; on anything but a terminal, a line per finished cell."""
+"""Progress of a run: a bar for all cells and one for each that runs; on anything but a terminal, a line per cell that ended."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from heistbench.bench.runs.schedule import Plan
-from heistbench.bench.runs.worker import Note
+from heistbench.bench.runs.worker import Failed
+from heistbench.bench.stages.record import arm_of
+from heistbench.bench.storage.failures import Failure
+from heistbench.bench.suites.cells import Cell
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
+
+
+class Lines:
+    """Implements `Watcher` with a line for each cell that ended; notes what failed."""
+
+    def __init__(self, planned: Plan) -> None:
+        self._planned = planned
+        self.failures: list[Failure] = []
+
+    def begun(self, at: int, step: str) -> None:
+        """See `Watcher.begun`."""
+
+    def noted(self, at: int, what: str, done: int, total: int) -> None:
+        """See `Watcher.noted`."""
+
+    def finished(self, at: int) -> None:
+        """See `Watcher.finished`."""
+        self.tell(f"done: {self.title(at)}")
+
+    def failed(self, at: int, step: str, why: Failed) -> None:
+        """See `Watcher.failed`."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        arm = arm_of(self._planned.cells[at])
+        self.failures.append(Failure(arm=arm, step=step, reason=why.reason, details=why.details, log=why.log, created=created))
+        self.tell(f"failed: {self.title(at)}, in {step}: {why.reason}")
+
+    def tell(self, line: str) -> None:
+        """Show a line."""
+        print(line, file=sys.stderr, flush=True)
+
+    def title(self, at: int) -> str:
+        """A cell's name."""
+        return title(self._planned.cells[at])
+
+
+class Bars(Lines):
+    """The same on a terminal."""
+
+    def __init__(self, planned: Plan, progress: Progress) -> None:
+        super().__init__(planned)
+        self._progress, self._bars = progress, dict[int, int]()
+        self._all = progress.add_task("cells", total=len(planned.missing))
+
+    def noted(self, at: int, what: str, done: int, total: int) -> None:
+        """See `Watcher.noted`."""
+        if at not in self._bars:
+            self._bars[at] = self._progress.add_task("", total=total)
+        self._progress.update(self._bars[at], description=f"{self.title(at)}: {what}", completed=done, total=total)  # type: ignore[arg-type]
+
+    def finished(self, at: int) -> None:
+        """See `Watcher.finished`."""
+        self._ended(at)
+
+    def failed(self, at: int, step: str, why: Failed) -> None:
+        """See `Watcher.failed`."""
+        super().failed(at, step, why)
+        self._ended(at)
+
+    def tell(self, line: str) -> None:
+        """Show a line above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _ended(self, at: int) -> None:
+        self._progress.advance(self._all)
+        if at in self._bars:
+            self._progress.remove_task(self._bars.pop(at))  # type: ignore[arg-type]
 
 
 @contextmanager
-def progress_of(console: Console, planned: Plan) -> Iterator[tuple[Note, Callable[[int], None]]]:
-    """What is told of progress, and of finished cells."""
+def watching(console: Console, planned: Plan) -> Iterator[Lines]:
+    """Who watches a run for this console."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     if not console.is_terminal:
-        yield (lambda at, what, done, total: None), lambda at: print(f"done: {_title(planned, at)}", file=sys.stderr, flush=True)
+        yield Lines(planned)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        overall, bars = progress.add_task("cells", total=len(planned.missing)), {}
-
-        def note(at: int, what: str, done: int, total: int) -> None:
-            if at not in bars:
-                bars[at] = progress.add_task("", total=total)
-            progress.update(bars[at], description=f"{_title(planned, at)}: {what}", completed=done, total=total)
-
-        def finished(at: int) -> None:
-            progress.advance(overall)
-            if at in bars:
-                progress.remove_task(bars.pop(at))
-
-        yield note, finished
+        yield Bars(planned, progress)
 
 
-def _title(planned: Plan, at: int) -> str:
-    cell = planned.cells[at]
+def title(cell: Cell) -> str:
+    """A cell's name."""
     return f"{cell.attack} x {cell.defense}, seed {cell.seed}"

@@ -12,31 +12,35 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from heistbench.bench.storage.failures import Failure, write_failures
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import PATTERN, read_record, write_record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import fits
 from heistbench.leaderboard.pages.site import build_site
-from heistbench.leaderboard.terminal.show import tables
+from heistbench.leaderboard.terminal.show import failed_cells, tables
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def publish(console: Console, records: Sequence[Record], folder: Path) -> None:
-    """Write records and site under a suite's folder, and show the board of all that lies there."""
+def publish(console: Console, records: Sequence[Record], failed: Sequence[Failure], folder: Path) -> None:
+    """Write records, failures and site under a suite's folder, and show the board of all that lies there."""
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
         known = {path: read_record(path) for path in sorted(results.rglob(PATTERN))}
         aside = _set_aside({path: record for path, record in known.items() if not fits(record, records)}, folder)
         kept = {path: record for path, record in known.items() if path.is_file()}
-        board = build_site(results, folder / "site", records=kept | {write_record(results, r): r for r in records})
-    for table in tables(board):
+        known_now = kept | {write_record(results, record): record for record in records}
+        failures = write_failures(folder, failed, [record.path() for record in known_now.values()])
+        board = build_site(results, folder / "site", records=known_now, failures=failures) if known_now else None
+    for table in [*(tables(board) if board else []), *failed_cells(failures)]:
         console.print(table)
     if aside:
         console.print(f"results made in another way were set aside: {aside}", highlight=False, soft_wrap=True)
-    console.print(f"results  {results}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
+    if board:
+        console.print(f"results  {results}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
 
 
 def _set_aside(misfits: dict[Path, Record], folder: Path) -> Path | None:

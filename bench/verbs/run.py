@@ -9,31 +9,39 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from rich.markup import escape
 
-from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.errors import HeistError, PluginFailure
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import forget
-from heistbench.bench.models.process import default_jobs
+from heistbench.bench.models.process import default_jobs, no_exit
+from heistbench.bench.runs.apart import apart
 from heistbench.bench.runs.changes import edited_plugins
 from heistbench.bench.runs.checks import check_apis, check_cells, check_machine
 from heistbench.bench.runs.dry import work_of
 from heistbench.bench.runs.estimate import duration, foresee, outline, outline_table
-from heistbench.bench.runs.executors import Conditions, open_executor
-from heistbench.bench.runs.schedule import Plan, collected, plan, run
+from heistbench.bench.runs.executors import open_executor
+from heistbench.bench.runs.schedule import Limits, Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
+from heistbench.bench.runs.worker import Conditions
 from heistbench.bench.stages.budget import Budget
 from heistbench.bench.storage.data_files import as_pinned, use_folder
-from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import changed, load_suite, smoke
 from heistbench.bench.suites.settings import Suite, Victim
 from heistbench.bench.verbs.folders import writable
-from heistbench.bench.verbs.progress import progress_of
+from heistbench.bench.verbs.progress import watching
 from heistbench.bench.verbs.publish import publish
+from heistbench.bench.walls.confinement import strongest
+from heistbench.bench.walls.confinement import wall as named
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+ESTIMATE = 120.0
+"""Seconds that an estimate may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +57,28 @@ class Options:
     scale: Literal["full", "smoke"]
     out: Path
     jobs: int | None
+    executor: str
     data: Path | None
     budget: Budget
+    limits: Limits
+    memory: float | None
+    wall: str | None
     dry_run: bool
     plugins: tuple[Path, ...]
 
 
-def run_suite(reference: str, options: Options) -> None:
-    """Run a suite and leave results and site under `out/<suite>/`."""
+def run_suite(reference: str, options: Options) -> bool:
+    """Run a suite and leave results and site under `out/<suite>/`; whether every cell has a result now."""
     from rich.console import Console
 
     console = Console()
     use_folder(options.data)
     forget()
+    with no_exit():
+        return _run(console, reference, options)
+
+
+def _run(console: Console, reference: str, options: Options) -> bool:
     suite, jobs = load_suite(reference), default_jobs() if options.jobs is None else options.jobs
     suite = customised(smoke(suite) if options.scale == "smoke" else suite, options)
     if jobs < 1:
@@ -70,27 +87,43 @@ def run_suite(reference: str, options: Options) -> None:
     store = Store(options.out / "store")
     if options.dry_run:
         _outline(console, suite, store, jobs)
-        return
-    records = _computed(console, suite, store, jobs, options)
-    publish(console, records, options.out / suite.name)
+        return True
+    planned, failures = _computed(console, suite, store, jobs, options)
+    records = collected(planned, store)
+    publish(console, [*records.values()], failures, options.out / suite.name)
+    return _complete(console, planned, len(records), len(failures))
 
 
-def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: Options) -> list[Record]:
-    """The record of every cell, after all that can be checked before any work."""
+def _complete(console: Console, planned: Plan, computed: int, failed: int) -> bool:
+    """Whether every cell has a result; says how many have none."""
+    missing = len(planned.cells) - computed
+    if missing:
+        late = f", {missing - failed} were not reached in time" if missing > failed else ""
+        line = f"{missing} of {len(planned.cells)} cells have no result: {failed} failed{late}; the same command tries them again"
+        console.print(line, style="bold", highlight=False)
+    return not missing
+
+
+def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: Options) -> tuple[Plan, list[Failure]]:
+    """Compute what is missing, after all that can be checked before any work; what failed."""
     check_machine(cells(suite))
     check_apis(cells(suite), options.budget)
     _foresee(console, suite, options.budget)
     planned = plan(cells(suite), store)
     if planned.missing:
         check_splits(planned.work)
-    _announce(console, suite, planned, store, _seconds(planned, store), jobs)
+    _announce(console, suite, planned, store, _time(planned, store, jobs) if planned.missing else "")
     writable(options.out)
     if not planned.missing:
-        return collected(planned, store)
-    conditions = Conditions(store.root, options.budget, options.plugins)
-    with progress_of(console, planned) as (note, finished):
-        executor = open_executor("here" if jobs == 1 else "processes", conditions, jobs, note)
-        return run(planned, store, executor, finished)
+        return planned, []
+    wall = options.wall or strongest()
+    if obstacle := named(wall).obstacle():
+        raise HeistError(f"--wall {wall}: {obstacle}")
+    conditions = Conditions(store.root, options.budget, options.plugins, wall, options.memory)
+    with watching(console, planned) as watcher:
+        executor = open_executor(options.executor, conditions, jobs, watcher.noted)
+        run(planned, executor, watcher, options.limits)
+    return planned, watcher.failures
 
 
 def customised(suite: Suite, options: Options) -> Suite:
@@ -122,12 +155,23 @@ def _victim(suite: Suite, name: str) -> Victim:
     return next(known, Victim(model=name, decoding=suite.victims[0].decoding))
 
 
-def _seconds(planned: Plan, store: Store) -> float:
-    return duration(work_of(planned.work).work(), len(planned.missing), store)
+def _time(planned: Plan, store: Store, jobs: int) -> str:
+    """How long the missing cells take, in words. Plugins take part in the estimate, so that it may fail."""
+    try:
+        seconds = apart(lambda: duration(work_of(planned.work).work(), len(planned.missing), store), ESTIMATE)
+    except PluginFailure as failure:
+        return f"no estimate of the time: {failure.reason}"
+    return _about(planned, seconds, jobs)
 
 
-def _announce(console: Console, suite: Suite, planned: Plan, store: Store, seconds: float, jobs: int) -> None:
-    lines = [f"[bold]{suite.name}[/]: {_size(planned, seconds, jobs)}"]
+def _about(planned: Plan, seconds: float, jobs: int) -> str:
+    minutes = seconds / 60 / max(1, min(jobs, len(planned.missing)))
+    about = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {minutes * 60:.0f} s"
+    return f"{about} on {jobs} {'process' if jobs == 1 else 'processes'}"
+
+
+def _announce(console: Console, suite: Suite, planned: Plan, store: Store, time: str) -> None:
+    lines = [f"[bold]{escape(suite.name)}[/]: {_size(planned)}" + (f"; {escape(time)}" if planned.missing else "")]
     lines += [f"{name} changed: {n} {'cell' if n == 1 else 'cells'}" for name, n in edited_plugins(planned, store).items()]
     for spec in sorted({*suite.tasks, *suite.exams}):
         if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
@@ -136,25 +180,26 @@ def _announce(console: Console, suite: Suite, planned: Plan, store: Store, secon
         console.print(line, highlight=False)
 
 
-def _size(planned: Plan, seconds: float, jobs: int) -> str:
-    """How much there is to do, and how long that takes."""
+def _size(planned: Plan) -> str:
+    """How much there is to do."""
     total, new = len(planned.cells), len(planned.missing)
-    if not new:
-        return f"{total} cells, all of them computed before"
-    minutes = seconds / 60 / max(1, min(jobs, new))
-    about = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {minutes * 60:.0f} s"
-    return f"{total} cells, {new} to compute; {about} on {jobs} {'process' if jobs == 1 else 'processes'}"
+    return f"{total} cells, {new} to compute" if new else f"{total} cells, all of them computed before"
 
 
 def _foresee(console: Console, suite: Suite, budget: Budget) -> None:
-    """Say what victims behind an API will cost, and hold it against the budget."""
-    for line in foresee(cells(suite), budget):
+    """Say what victims behind an API will cost, and hold it against the budget, which also holds while they are asked."""
+    remote = [cell for cell in cells(suite) if cell.victim.remote]
+    try:
+        lines = apart(lambda: foresee(remote, budget), ESTIMATE) if remote else []
+    except PluginFailure as failure:
+        lines = [f"no estimate of what victims behind an API cost: {failure.reason}"]
+    for line in lines:
         console.print(line, highlight=False, markup=False)
 
 
 def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
     """Say what would run, also where the data is not here yet: a dry run downloads nothing."""
-    work = outline(suite)
+    work = apart(lambda: outline(suite), ESTIMATE)
     console.print(outline_table(suite.name, work))
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
@@ -163,8 +208,8 @@ def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
         console.print(f"{len(cells(suite))} cells; not all of their data is here yet: it is downloaded when they run")
         return
     whole = len(planned.missing) == len(planned.cells)
-    seconds = duration(work, len(planned.cells), store) if whole else _seconds(planned, store)
-    _announce(console, suite, planned, store, seconds, jobs)
+    seconds = duration(work, len(planned.cells), store)
+    _announce(console, suite, planned, store, _about(planned, seconds, jobs) if whole else _time(planned, store, jobs))
     for at, cell in enumerate(planned.cells):
         state = "to compute" if at in planned.missing else "there"
         budget = f"{cell.budget} queries  " if suite.budgets else ""

@@ -144,7 +144,7 @@ class Thief:
         file = self._output.fileno()
         printed = os.pread(file, TAIL, max(0, os.fstat(file).st_size - TAIL)).decode("utf-8", "replace")
         told = "".join(f"{printable(line)}\n" for line in (*trouble.traceback.splitlines(), *printed.splitlines()))
-        return PluginFailure(one_line(trouble.reason), append_to(log, told) if told else None)
+        return PluginFailure(one_line(trouble.reason), append_to(log, told) if told else None, told)
 
 
 class Thieves:

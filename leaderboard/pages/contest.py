@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.records import Record, slug
 from heistbench.bench.storage.result_files import read_record, result_files
 from heistbench.leaderboard.board.build import Board, build
@@ -27,8 +28,8 @@ class ContestName(NamedTuple):
     student: str
 
     @classmethod
-    def of(cls, record: Record) -> ContestName:
-        """The contest that a record belongs to."""
+    def of(cls, record: Record | Failure) -> ContestName:
+        """The contest that a record belongs to, or a cell that failed."""
         arm = record.arm
         return cls(arm.task.spec, arm.exam.spec, arm.victim, arm.student)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.records import slug
 from heistbench.leaderboard import words
 from heistbench.leaderboard.board import measured
@@ -24,6 +25,7 @@ from heistbench.leaderboard.pages.colours import DARK, LIGHT, fill, ink
 from heistbench.leaderboard.pages.contest import Contest
 from heistbench.leaderboard.pages.summary import Summary
 from heistbench.leaderboard.tables.budgets import accuracy_by_queries
+from heistbench.leaderboard.tables.failed import failed
 from heistbench.leaderboard.tables.lists import lists
 from heistbench.leaderboard.tables.matrix import matrix
 
@@ -36,17 +38,18 @@ STEPS = 11
 """Samples of the colour scale in the legend."""
 
 
-def index_page(rows: Sequence[Summary]) -> str:
-    """The first page: one line per contest."""
-    return _render("index.html.j2", root="", rows=rows)
+def index_page(rows: Sequence[Summary], failures: Sequence[Failure] = ()) -> str:
+    """The first page: one line per contest, then the cells that failed."""
+    return _render("index.html.j2", root="", rows=rows, failures=failures)
 
 
-def contest_page(contest: Contest) -> str:
+def contest_page(contest: Contest, failures: Sequence[Failure] = ()) -> str:
     """The page of a contest, in its folder."""
     history, board = contest.history, contest.board
     breaks = [(release, why) for release, why in zip(history.releases, history.breaks, strict=True) if why] if history else []
     legend = [paint(i / (STEPS - 1)) for i in range(STEPS)]
     about = {"contest": contest, "board": board, "breaks": breaks, "legend": legend, "outcomes": _outcomes(board)}
+    about["failures"] = failures
     return _render("contest.html.j2", root="../", page=lambda cell: f"../{quote(contest.pages[cell])}", **about)
 
 
@@ -103,7 +106,7 @@ def _environment() -> Environment:
         finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
     environment.filters.update(lines=lines, url=quote)
-    tables = {"matrix": matrix, "lists": lists, "accuracy_by_queries": accuracy_by_queries}
+    tables = {"matrix": matrix, "lists": lists, "failed": failed, "accuracy_by_queries": accuracy_by_queries}
     environment.globals.update(words=words, charts=charts, tables=tables, paint=paint, breakable=breakable, anchor=anchor)
     return environment
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import Board
@@ -27,7 +28,7 @@ from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.board.panel import Setting
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
-from heistbench.leaderboard.pages.contest import by_contest, cells, contest_of, read
+from heistbench.leaderboard.pages.contest import ContestName, by_contest, cells, contest_of, read
 from heistbench.leaderboard.pages.parquet import join, write_part
 from heistbench.leaderboard.pages.summary import Summary, summary_of
 
@@ -56,6 +57,7 @@ class _Job:
     results: Path
     aside: Path
     site: Path
+    failures: Sequence[Failure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,14 @@ class _Built:
     line: str
 
 
-def build_site(results: Path, out: Path, built: Progress = quietly, records: Mapping[Path, Record] | None = None) -> Board:
-    """Build the site of all result files under a folder and return their board.
+def build_site(
+    results: Path,
+    out: Path,
+    built: Progress = quietly,
+    records: Mapping[Path, Record] | None = None,
+    failures: Sequence[Failure] = (),
+) -> Board:
+    """Build the site of all result files under a folder, and of the cells that failed, and return their board.
 
     Files that are in `records`, as somebody has read them, are not read again, unless there are so many that several processes
     read them. The site is made aside and renamed: a build that is killed leaves the old one whole. Raises HeistError when there
@@ -81,19 +89,21 @@ def build_site(results: Path, out: Path, built: Progress = quietly, records: Map
         # Two runs of one suite end at one site: one after the other.
         with FileLock(Path(gettempdir(), f"heist-site-{hash_of(str(out))[:16]}.lock")):
             _check(out)
-            return _build_aside(results, out, aside, built, known)
+            return _build_aside(results, out, aside, built, known, failures)
     except OSError as error:
         raise HeistError(f"{out}: cannot build there ({error})") from None
 
 
-def _build_aside(results: Path, out: Path, aside: Path, built: Progress, known: Mapping[Path, Record]) -> Board:
+def _build_aside(
+    results: Path, out: Path, aside: Path, built: Progress, known: Mapping[Path, Record], failures: Sequence[Failure]
+) -> Board:
     shutil.rmtree(aside, ignore_errors=True)
     try:
         contests = by_contest(results, known)
         if sum(map(len, contests)) > FEW:
             known = {}
-        found = _built([_Job(files, known, results, aside, out) for files in contests], built)
-        _write_all(aside, found)
+        found = _built([_Job(files, known, results, aside, out, failures) for files in contests], built)
+        _write_all(aside, found, failures)
         _replace(out, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -152,7 +162,8 @@ def _build(job: _Job) -> _Built:
     contest = contest_of([*by_path.values()])
     files = {id(record): path.relative_to(job.results).as_posix() for path, record in by_path.items()}
     home = Path(os.path.relpath(job.results, job.site)).as_posix()
-    _write(job.aside / contest.name.folder / "index.html", render.contest_page(contest))
+    failures = [failure for failure in job.failures if ContestName.of(failure) == contest.name]
+    _write(job.aside / contest.name.folder / "index.html", render.contest_page(contest, failures))
     for panel, cell in cells(contest):
         page, records = contest.page(panel, cell), contest.records(panel, cell)
         root = "../" * page.count("/")
@@ -166,10 +177,10 @@ def _part(site: Path, folder: str) -> Path:
     return site / ".parts" / f"{folder}.parquet"
 
 
-def _write_all(site: Path, found: Sequence[_Built]) -> None:
+def _write_all(site: Path, found: Sequence[_Built], failures: Sequence[Failure]) -> None:
     """Write what is made of all contests."""
     rows = [each.summary for each in found]
-    _write(site / "index.html", render.index_page(rows))
+    _write(site / "index.html", render.index_page(rows, failures))
     boards = ",\n".join(f"{json.dumps(each.summary.folder)}: {each.line}" for each in found)
     _write(site / "board.json", f"{{\n{boards}}}\n")
     join(site / "results.parquet", [_part(site, row.folder) for row in rows])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.failures import read_failures
 from heistbench.leaderboard.pages.site import build_site
 
 HOST = "127.0.0.1"
@@ -24,7 +25,8 @@ def build(results: Path, site: Path) -> None:
     console = Console()
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("result files", total=None)
-        build_site(results, site, lambda done, total: progress.update(bar, completed=done, total=total))
+        failures = read_failures(results.parent)
+        build_site(results, site, lambda done, total: progress.update(bar, completed=done, total=total), failures=failures)
     console.print(f"pages    {site / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from heistbench.bench.storage.failures import Failure
 from heistbench.leaderboard.board.build import Board
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.tables.budgets import accuracy_by_queries
+from heistbench.leaderboard.tables.failed import failed
 from heistbench.leaderboard.tables.lists import lists
 from heistbench.leaderboard.tables.matrix import matrix
 from heistbench.leaderboard.terminal.draw import draw, text
@@ -32,6 +35,13 @@ def tables(board: Board, width: int | None = None) -> list[RenderableType]:
         shown += [*(prose(line, width, "dim") for line in _reading(panel)), text("")]
         shown += [part for table in lists(panel) for part in draw(table, width)]
     return shown + [part for sweep in board.sweeps for part in draw(accuracy_by_queries(sweep), width)]
+
+
+def failed_cells(failures: Sequence[Failure], width: int | None = None) -> list[RenderableType]:
+    """The cells that failed, and why; nothing where none did."""
+    from rich.console import Console
+
+    return draw(failed(failures), width or Console().width) if failures else []
 
 
 def _reading(panel: Panel) -> list[str]:

@@ -117,7 +117,7 @@ class EchoGate(Defense):
 def test_an_edited_plugin_is_computed_again_and_the_run_says_so(tmp_path: Path, suite_file: Callable, heist: Callable) -> None:
     plugin, sizes = tmp_path / "echo.py", {"query": 4, "surrogate": 8, "test": 4}
     suite = suite_file(attacks=["answer_only"], controls=["untrained"], defenses=["none"], inverter=None, sizes=sizes)
-    command = ["run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--jobs", 1, "--defense", "echo_gate"]
+    command = ["run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--executor", "here", "--defense", "echo_gate"]
     shares = []
     for word, said in (("7", False), ("7  # a comment", False), ("no number", True)):
         plugin.write_text(ECHO.format(word=word) if "#" not in word else ECHO.format(word="7") + "# a comment\n")

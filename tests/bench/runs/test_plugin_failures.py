@@ -32,12 +32,12 @@ class FailingDefense(Defense):
 
 @pytest.fixture
 def run(suite_file: Callable[..., Path], tmp_path: Path, heist: Callable, own_plugins: None) -> Callable:
-    def run(source: str, attack: str = "failing", defense: str = "none", jobs: int = 1) -> tuple[int, str]:
+    def run(source: str, attack: str = "failing", defense: str = "none") -> tuple[int, str]:
         plugin = tmp_path / "plugin.py"
         plugin.write_text(source)
         suite = suite_file(attacks=[], controls=[])
-        options = ["--attack", attack, "--defense", defense, "--plugin", plugin, "--out", tmp_path / "out", "--jobs", jobs]
-        ended = heist("run", suite, *options)
+        options = ["--attack", attack, "--defense", defense, "--plugin", plugin, "--out", tmp_path / "out"]
+        ended = heist("run", suite, *options, "--fail-fast", "--executor", "here")
         assert not (tmp_path / "out" / "tiny" / "results").exists()
         (error,) = [line for line in ended.err.splitlines() if line.startswith("heist: error: ")]
         return ended.code, error

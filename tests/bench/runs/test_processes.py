@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heistbench.bench import HeistError
 from heistbench.bench.runs import schedule
-from heistbench.bench.runs.executors import EXECUTORS, Conditions, open_executor
+from heistbench.bench.runs.executors import EXECUTORS, open_executor
 from heistbench.bench.runs.here import Here
 from heistbench.bench.runs.processes import Processes
+from heistbench.bench.runs.worker import Conditions, Done, Failed, Job, Note
 from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
+from heistbench.bench.verbs.progress import Lines
 
 SMALL = {"controls": ["untrained"], "defenses": ["none"], "sizes": {"query": 4, "surrogate": 8, "test": 4}, "inverter": None}
-ENDING = '''
-import os, sys
-from heistbench.bench import Attack, attack
+JOBS = """
+import os, signal, sys, time
+from heistbench.bench.runs import processes
+from heistbench.bench.runs.worker import Done
 
-@attack("ending", version="1-A")
-class Ending(Attack):
-    """Ends the process that it runs in."""
+def run_job(job, conditions, progress):
+    progress("working", 1, 2)
+    {what}
+    return Done()
 
-    def steal(self, target, questions, kit):
-        {how}
-'''
-KILL = "if questions[0].text.startswith('start'): os.kill(os.getpid(), 9)  # not in the estimate, which makes questions up"
+processes.run_job = run_job
+"""
 COUNTING = """
 import os
 from heistbench.bench.models import checkpoints
@@ -46,36 +51,68 @@ checkpoints.digest_folder = counted
 """
 
 
-def one_line(err: str) -> str:
-    """The only line that is no line of progress."""
-    lines = [line for line in err.splitlines() if not line.startswith("done: ")]
-    assert len(lines) == 1, err
-    return lines[0]
+@pytest.fixture
+def job(tiny_run: Any) -> Job:
+    """Any job."""
+    return Job(0, cells(load_suite(str(tiny_run.suite)))[0], 0, {})
 
 
-def test_the_cell_is_named_whose_worker_died(tmp_path: Path, suite_file: Callable, heist_process: Callable) -> None:
-    plugin = tmp_path / "ending.py"
-    plugin.write_text(ENDING.format(how=KILL))
-    suite = suite_file(**{**SMALL, "attacks": ["answer_only", "ending"]})
-    ended = heist_process("run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--jobs", 2)
-    assert ended.code == 2, ended.err
-    assert one_line(ended.err).startswith("heist: error: cell ending x none, seed 0: its worker process died")
-    assert not (tmp_path / "out" / "tiny").exists()
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[Callable[..., Processes]]:
+    """Two workers whose jobs are these lines."""
+    opened = list[Processes]()
+
+    def start(what: str, memory: float | None = None, note: Note = lambda *_: None) -> Processes:
+        (tmp_path / "jobs.py").write_text(JOBS.format(what=what))
+        conditions = Conditions(tmp_path / "store", plugins=(tmp_path / "jobs.py",), memory=memory)
+        opened.append(Processes(conditions, 2, note))
+        return opened[-1]
+
+    yield start
+    for executor in opened:
+        executor.close()
 
 
-@pytest.mark.usefixtures("own_plugins")
-@pytest.mark.parametrize("how", ["sys.exit(0)", "sys.exit('enough')", "raise SystemExit"])
-def test_a_plugin_that_exits_fails_its_cell(tmp_path: Path, suite_file: Callable, heist: Callable, how: str) -> None:
-    plugin = tmp_path / "ending.py"
-    plugin.write_text(ENDING.format(how=how))
-    suite = suite_file(**{**SMALL, "attacks": ["ending"], "controls": []})
-    ended = heist("run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--jobs", 1)
-    assert ended.code == 2
-    assert one_line(ended.err).startswith("heist: error: cell ending x none, seed 0: ")
-    log = next((tmp_path / "out" / "store" / "log").glob("worker-*.log"))
-    assert str(log) in ended.err
-    assert "SystemExit" in log.read_text()
-    assert not (tmp_path / "out" / "tiny").exists()
+def test_a_worker_does_one_job_after_the_other_and_tells_of_its_progress(workers: Callable, job: Job) -> None:
+    notes: list[tuple] = []
+    executor = workers("pass", note=lambda *what: notes.append(what))
+    assert [executor.submit(0, job).result() for _ in range(3)] == [Done()] * 3
+    assert notes[0] == (0, "working", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("os._exit(0)", "its worker process ended with exit status 0"),
+        ("os._exit(9)", "its worker process ended with exit status 9"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "its worker process was killed by SIGKILL (out of memory, or by hand)"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "its worker process was killed by SIGSEGV"),
+    ],
+)
+def test_a_worker_that_dies_fails_its_own_job_and_is_replaced(workers: Callable, job: Job, what: str, reason: str) -> None:
+    executor = workers(f"if job.step == 1: {what}")
+    dying, other = executor.submit(0, replace(job, step=1)), executor.submit(1, job)
+    assert isinstance(dying.result(), Failed)
+    assert dying.result().reason == reason
+    assert Path(dying.result().log).is_file()
+    assert other.result() == executor.submit(0, job).result() == Done()
+
+
+def test_a_job_that_hangs_is_ended_for_a_reason(workers: Callable, job: Job) -> None:
+    began = threading.Event()
+    executor = workers("time.sleep(1000 * job.step)", note=lambda *_: began.set())
+    hanging = executor.submit(0, replace(job, step=1))
+    assert began.wait(60)
+    executor.end(0, "it ran for too long")
+    assert hanging.result(60).reason == "it ran for too long"
+    executor.end(0, "nobody runs here")
+    assert executor.submit(0, job).result() == Done()
+
+
+def test_a_job_that_holds_too_much_memory_is_ended(workers: Callable, job: Job) -> None:
+    executor = workers("hog = bytearray(2 * 2**30 * job.step); time.sleep(1000 * job.step)", memory=1.5)
+    assert executor.submit(0, replace(job, step=1)).result(120).reason == "it held more than 1.5 GiB of memory"
+    assert executor.submit(0, job).result() == Done()
 
 
 def test_a_model_is_hashed_once_per_run_however_many_processes_use_it(
@@ -107,13 +144,13 @@ def test_jobs_carry_the_models_that_the_run_has_resolved(tiny_run: Any, tmp_path
     class Watching(Here):
         def submit(self, slot: int, job: Any) -> Any:
             jobs.append(job)
-            monkeypatch.setattr("heistbench.bench.runs.here.run_job", lambda *_: schedule.Failed("enough"))
+            monkeypatch.setattr("heistbench.bench.runs.here.run_job", lambda *_: Failed("enough"))
             return super().submit(slot, job)
 
-    store = Store(tmp_path)
-    planned = schedule.plan(cells(load_suite(str(tiny_run.suite)))[:1], store)
-    with pytest.raises(schedule.HeistError, match="enough"):
-        schedule.run(planned, store, Watching(Conditions(tmp_path), 1, lambda *_: None), lambda at: None)
+    planned = schedule.plan(cells(load_suite(str(tiny_run.suite)))[:1], Store(tmp_path))
+    executor = Watching(Conditions(tmp_path), 1, lambda *_: None)
+    with pytest.raises(HeistError, match="enough"):
+        schedule.run(planned, executor, Lines(planned), schedule.Limits(fail_fast=True))
     assert {"pocket/victim-1", "pocket/surrogate", "pocket/base"} <= jobs[0].models.keys()
 
 

@@ -61,9 +61,9 @@ def test_a_victim_is_robbed_of_the_same_over_http(
     server: Server, remote_suite: Callable[..., Path], suite_file: Callable[..., Path], heist: Callable, tmp_path: Path
 ) -> None:
     local = suite_file("local.yaml", **{**SUITE, "victims": [{**VICTIM, "model": "pocket/victim-1"}]})
-    assert heist("run", local, "--out", tmp_path / "local", "--jobs", 1).code == 0
+    assert heist("run", local, "--out", tmp_path / "local", "--executor", "here").code == 0
     suite = remote_suite()
-    ended = heist("run", suite, "--out", tmp_path / "far", "--jobs", 1, "--budget-queries", 56, "--budget-usd", 5)
+    ended = heist("run", suite, "--out", tmp_path / "far", "--executor", "here", "--budget-queries", 56, "--budget-usd", 5)
     assert ended.code == 0, ended.err
     assert "pocket-victim-1: at most 56 queries, about " in ended.out
     here, there = records(tmp_path / "local"), records(tmp_path / "far")
@@ -78,7 +78,10 @@ def test_a_victim_is_robbed_of_the_same_over_http(
     assert sum(server.delivered.values()) >= 4 * 12 + 8
 
     asked = sum(server.requests.values())
-    assert heist("run", suite, "--out", tmp_path / "far", "--jobs", 1, "--seeds", "0,1", "--attack", "answer_only").code == 0
+    assert (
+        heist("run", suite, "--out", tmp_path / "far", "--executor", "here", "--seeds", "0,1", "--attack", "answer_only").code
+        == 0
+    )
     assert sum(server.requests.values()) == asked  # another seed is another theft from the same replies
     kept = b"".join(path.read_bytes() for path in (tmp_path / "far").rglob("*") if path.is_file())
     assert b"victim-1" in kept

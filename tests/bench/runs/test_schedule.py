@@ -16,8 +16,7 @@ from filelock import FileLock
 from heistbench.bench import HeistError
 from heistbench.bench.contracts.errors import Busy
 from heistbench.bench.runs import schedule as running
-from heistbench.bench.runs.worker import Done, Failed, Job, Outcome, Waiting, run_job
-from heistbench.bench.stages.budget import NO_LIMIT
+from heistbench.bench.runs.worker import Conditions, Done, Failed, Job, Outcome, Waiting, run_job
 from heistbench.bench.stages.pipeline import Step, StoredCell, steps
 from heistbench.bench.stages.record import RecordStage, cell_spec
 from heistbench.bench.stages.stage import Need, quietly
@@ -43,8 +42,31 @@ class FakeExecutor:
         future.set_result(self.outcome(job))
         return future
 
+    def end(self, slot: int, reason: str) -> None:
+        raise AssertionError("nothing runs for long")
+
     def close(self) -> None:
         self.closed = True
+
+
+class Watcher:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, str]] = []
+        self.done: list[int] = []
+        self.failures: list[tuple[int, str, str]] = []
+
+    def begun(self, at: int, step: str) -> None:
+        self.steps.append((at, step))
+
+    def noted(self, at: int, what: str, done: int, total: int) -> None: ...
+
+    def finished(self, at: int) -> None:
+        self.done.append(at)
+
+    def failed(self, at: int, step: str, why: Failed) -> None:
+        self.failures.append((at, step, why.reason))
 
 
 class ThreadedExecutor(FakeExecutor):
@@ -82,13 +104,13 @@ def planned(tiny_run: Any) -> running.Plan:
 
 
 @pytest.fixture
-def run(planned: running.Plan, tiny_run: Any) -> Callable[[FakeExecutor], tuple[list[str], list[int]]]:
-    """Runs the plan; returns the attack of each record and the places of the cells in the order in which they ended."""
+def run(planned: running.Plan) -> Callable[..., Watcher]:
+    """Runs the plan; returns what a watcher was told."""
 
-    def run(executor: FakeExecutor) -> tuple[list[str], list[int]]:
-        finished: list[int] = []
-        records = running.run(planned, Store(tiny_run.out / "store"), executor, finished.append)
-        return [record.arm.attack.spec for record in records], finished
+    def run(executor: FakeExecutor, limits: running.Limits = running.NO_LIMITS) -> Watcher:
+        watcher = Watcher()
+        running.run(planned, executor, watcher, limits)
+        return watcher
 
     return run
 
@@ -104,9 +126,9 @@ def remote_cells(suite_file: Callable[..., Path]) -> list[Cell]:
 
 def test_every_step_of_every_cell_is_run_in_order(planned: running.Plan, run: Callable) -> None:
     executor = FakeExecutor(lambda job: Done())
-    records, finished = run(executor)
-    assert records == [cell.attack for cell in planned.cells]
-    assert finished == [0, 1, 2]
+    watcher = run(executor)
+    assert watcher.done == [0, 1, 2]
+    assert watcher.steps == [(job.at, name_of(job)) for _, job in executor.jobs]
     for at, cell in enumerate(planned.cells):
         names = [name_of(job) for _, job in executor.jobs if job.at == at]
         assert names == [step.name for step in steps(cell)] == ["collect", "train", "examine", "ask plainly", "record"]
@@ -119,7 +141,7 @@ def test_a_cell_that_was_begun_comes_before_the_next(run: Callable) -> None:
     assert [job.at for _, job in executor.jobs] == [0] * 5 + [1] * 5 + [2] * 5
 
 
-def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell], tmp_path: Path) -> None:
+def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell]) -> None:
     slots: list[frozenset[Need]] = [frozenset({"network", "cpu"}), frozenset({"gpu"})]
     training, side_by_side = threading.Event(), list[bool]()
 
@@ -130,11 +152,9 @@ def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell], tm
             side_by_side.append(training.wait(10))  # the first cell trains while the second asks its victim
         return Done()
 
-    executor, finished = ThreadedExecutor(outcome, slots), list[int]()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "collected", lambda planned, store: [])
-        running.run(running.Plan(remote_cells, [0, 1]), Store(tmp_path), executor, finished.append)
-    assert sorted(finished) == [0, 1]
+    executor, watcher = ThreadedExecutor(outcome, slots), Watcher()
+    running.run(running.Plan(remote_cells, [0, 1]), executor, watcher)
+    assert sorted(watcher.done) == [0, 1]
     assert side_by_side == [True]
     assert executor.overlaps == 0
     taken = {(name_of(job), slot) for slot, job in executor.jobs}
@@ -159,8 +179,7 @@ def test_a_parked_step_is_taken_up_again_when_any_step_is_done(run: Callable, mo
         held = job.at == 0 and tries[1, 1] == 0  # until the second cell has trained
         return Waiting("victims/held") if held else Done()
 
-    _, finished = run(FakeExecutor(outcome))
-    assert finished == [1, 0, 2] or finished == [1, 2, 0]
+    assert run(FakeExecutor(outcome)).done in ([1, 0, 2], [1, 2, 0])
     assert tries[0, 0] <= 4
 
 
@@ -187,8 +206,7 @@ def test_a_run_that_waits_for_another_sleeps(run: Callable, monkeypatch: pytest.
         return Done() if len(slept) >= 3 else Waiting("elsewhere")
 
     monkeypatch.setattr(running.time, "sleep", slept.append)
-    _, finished = run(FakeExecutor(outcome))
-    assert sorted(finished) == [0, 1, 2]
+    assert sorted(run(FakeExecutor(outcome)).done) == [0, 1, 2]
     assert slept == [running.PATIENCE] * 3
     assert max(tries.values()) == 3 + 5  # once before each sleep, and then its five steps
 
@@ -209,13 +227,82 @@ def test_a_cell_held_elsewhere_is_busy(tiny_copy: Any) -> None:
     ("failed", "message"),
     [
         (Failed("bad file"), "bad file$"),
-        (Failed("KeyError: 'x'", "/store/log/worker-1.log"), r"KeyError: 'x' \(traceback in /store/log/worker-1\.log\)$"),
+        (Failed("KeyError: 'x'", "", "/store/log/worker-1.log"), r"KeyError: 'x' \(traceback in /store/log/worker-1\.log\)$"),
     ],
 )
-def test_a_cell_that_fails_is_named(planned: running.Plan, run: Callable, failed: Failed, message: str) -> None:
+def test_the_first_failure_ends_a_run_that_asks_for_it(
+    planned: running.Plan, run: Callable, failed: Failed, message: str
+) -> None:
     executor = FakeExecutor(lambda job: failed if job.at == 1 else Done())
     with pytest.raises(HeistError, match=f"^cell {planned.cells[1].attack} x none, seed 0: {message}"):
-        run(executor)
+        run(executor, running.Limits(fail_fast=True))
+    assert executor.closed
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_a_cell_that_fails_fails_alone(run: Callable, step: int) -> None:
+    executor = FakeExecutor(lambda job: Failed("bad file") if (job.at, job.step) == (1, step) else Done())
+    watcher = run(executor)
+    assert watcher.done == [0, 2]
+    name = ["collect", "train", "examine", "ask plainly", "record"][step]
+    assert watcher.failures == [(1, name, "bad file")]
+    assert [job.step for _, job in executor.jobs if job.at == 1] == list(range(step + 1))
+    assert executor.closed
+
+
+def test_what_waited_for_a_failed_step_is_tried_again(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.time, "sleep", lambda seconds: pytest.fail("slept although its own work was left"))
+    ended = list[int]()
+
+    def outcome(job: Job) -> Outcome:
+        if job.at == 1:
+            ended.append(1)
+            return Failed("it held what the first cell needs")
+        return Done() if ended else Waiting("train/of-the-second-cell")
+
+    watcher = run(FakeExecutor(outcome))
+    assert sorted(watcher.done) == [0, 2]
+
+
+def test_a_step_that_no_slot_can_run_fails(remote_cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "PATIENCE", 0.0)
+    watcher = Watcher()
+    executor = FakeExecutor(lambda job: Done(), [frozenset({"network", "cpu"})])
+    running.run(running.Plan(remote_cells, [0, 1]), executor, watcher)
+    assert sorted(watcher.failures) == [(at, "train", "its step train needs gpu, which no worker has") for at in (0, 1)]
+
+
+class Hanging(FakeExecutor):
+    """Some jobs end only when they are ended."""
+
+    def __init__(self, hangs: Callable[[Job], bool]) -> None:
+        super().__init__(lambda job: Done(), [ANYTHING, ANYTHING])
+        self.hangs, self.futures = hangs, dict[int, Future[Outcome]]()
+
+    def submit(self, slot: int, job: Job) -> Future[Outcome]:
+        if not self.hangs(job):
+            return super().submit(slot, job)
+        self.futures[slot] = Future()
+        return self.futures[slot]
+
+    def end(self, slot: int, reason: str) -> None:
+        if not self.futures[slot].done():
+            self.futures[slot].set_result(Failed(reason))
+
+
+def test_a_cell_that_takes_too_long_is_ended(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LOOK", 0.01)
+    watcher = run(Hanging(lambda job: job.at == 1 and job.step == 2), running.Limits(cell_seconds=0.2))
+    assert sorted(watcher.done) == [0, 2]
+    assert watcher.failures == [(1, "examine", "it ran for more than 0.00333333 min")]
+
+
+def test_a_run_ends_when_its_time_is_over(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LOOK", 0.01)
+    executor = Hanging(lambda job: job.at == 1)
+    watcher = run(executor, running.Limits(run_seconds=0.2))
+    assert sorted(watcher.done) == [0, 2]
+    assert watcher.failures == []
     assert executor.closed
 
 
@@ -224,9 +311,10 @@ def test_a_cell_that_fails_is_named(planned: running.Plan, run: Callable, failed
     [
         (Busy("elsewhere"), Waiting("elsewhere")),
         (HeistError("bad file"), Failed("bad file")),
-        (KeyError("x"), Failed("KeyError: 'x'", "log")),
-        (MemoryError("no room"), Failed("MemoryError: no room", "log")),
-        (SystemExit(0), Failed("it called sys.exit(0)", "log")),
+        (KeyError("x"), Failed("KeyError: 'x'", log="log")),
+        (MemoryError("no room"), Failed("MemoryError: no room", log="log")),
+        (SystemExit(0), Failed("it called sys.exit(0)", log="log")),
+        (RuntimeError("key KEY-7c1e-planted"), Failed("RuntimeError: key [key]", log="log")),
     ],
 )
 def test_whatever_a_step_raises_is_its_outcome(
@@ -235,11 +323,14 @@ def test_whatever_a_step_raises_is_its_outcome(
     def fail(context: object) -> None:
         raise error
 
+    monkeypatch.setenv("SOME_API_KEY", "KEY-7c1e-planted")
     monkeypatch.setattr("heistbench.bench.runs.worker.steps", lambda cell: [Step("collect", "gpu", fail)])
-    ended = run_job(Job(0, planned.cells[0], 0, {}), tmp_path, NO_LIMIT, quietly)
+    ended = run_job(Job(0, planned.cells[0], 0, {}), Conditions(tmp_path), quietly)
     if isinstance(outcome, Failed) and outcome.log:
         assert isinstance(ended, Failed)
         assert ended.reason == outcome.reason
+        assert ended.details.startswith("Traceback")
+        assert "KEY-7c1e" not in ended.details
         log = Path(ended.log)
         assert log.is_relative_to(tmp_path)
         assert log.read_text().startswith("Traceback")
@@ -253,7 +344,7 @@ def test_only_ctrl_c_passes_through(planned: running.Plan, tmp_path: Path, monke
 
     monkeypatch.setattr("heistbench.bench.runs.worker.steps", lambda cell: [Step("collect", "gpu", stop)])
     with pytest.raises(KeyboardInterrupt):
-        run_job(Job(0, planned.cells[0], 0, {}), tmp_path, NO_LIMIT, quietly)
+        run_job(Job(0, planned.cells[0], 0, {}), Conditions(tmp_path), quietly)
 
 
 # plans

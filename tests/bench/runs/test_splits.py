@@ -55,7 +55,7 @@ def run(tmp_path: Path, suite_file: Callable, heist: Callable) -> Callable[..., 
         plugin = tmp_path / "sums.py"
         plugin.write_text(TASK.format(wrong=wrong))
         suite = suite_file(**{**SUITE, **changes})
-        ended = heist("run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--jobs", 1)
+        ended = heist("run", suite, "--plugin", plugin, "--out", tmp_path / "out", "--executor", "here")
         assert not (tmp_path / "out" / "store" / "collect").exists()
         assert not (tmp_path / "out" / "tiny").exists()
         (line,) = ended.err.splitlines()

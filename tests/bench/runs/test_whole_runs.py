@@ -190,7 +190,7 @@ def test_sealed_records_are_of_what_was_asked(tiny_run) -> None:
 
 def test_the_same_command_computes_nothing_and_changes_nothing(tiny_copy, heist: Callable) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tiny_copy.out / "store").rglob("*.json")}
-    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--jobs", 1)
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
     assert ended.code == 0
     assert "20 cells, all of them computed before" in ended.out
     assert {path: path.stat().st_mtime_ns for path in (tiny_copy.out / "store").rglob("*.json")} == before
@@ -198,7 +198,7 @@ def test_the_same_command_computes_nothing_and_changes_nothing(tiny_copy, heist:
 
 def test_a_new_defense_computes_its_own_cells_only(tiny_copy, heist: Callable) -> None:
     command = ["run", tiny_copy.suite, "--out", tiny_copy.out, "--attack", "answer_only", "--attack", "summary_answer"]
-    ended = heist(*command, "--defense", "none", "--defense", "noise_answers(rate=1)", "--jobs", 1)
+    ended = heist(*command, "--defense", "none", "--defense", "noise_answers(rate=1)", "--executor", "here")
     assert ended.code == 0, ended.err
     assert "tiny: 9 cells, 2 to compute" in ended.out
     assert ended.err.count("done: ") == 2
@@ -213,7 +213,7 @@ def test_a_new_seed_is_a_new_theft_from_the_same_replies(tiny_copy, suite_file: 
     kinds, asked = ("collect", "inverter"), queries(tiny_copy.out)
     before = {kind: len(artifacts(tiny_copy.out, kind)) for kind in kinds}
     suite = suite_file(attacks=["answer_only", "trace_inversion"], controls=["untrained"], defenses=["none"])
-    ended = heist("run", suite, "--out", tiny_copy.out, "--seeds", "0,1", "--jobs", 1)
+    ended = heist("run", suite, "--out", tiny_copy.out, "--seeds", "0,1", "--executor", "here")
     assert "6 cells, 3 to compute" in ended.out
     # Three thefts more, one inverter trained anew, and the victim was asked nothing again.
     assert {kind: len(artifacts(tiny_copy.out, kind)) - before[kind] for kind in kinds} == {"collect": 3, "inverter": 1}
@@ -236,7 +236,7 @@ def test_an_adaptive_inverter_is_another_one(
     monkeypatch.setenv("FORCE_COLOR", "1")  # as if on a terminal: with bars
     before, inverters = results(tiny_copy.out), len(artifacts(tiny_copy.out, "inverter"))
     suite = suite_file(attacks=["trace_inversion(adaptive=true)"], controls=["untrained"], defenses=["none", "noise_answers"])
-    ended = heist("run", suite, "--out", tiny_copy.out, "--jobs", 1)
+    ended = heist("run", suite, "--out", tiny_copy.out, "--executor", "here")
     assert ended.code == 0, ended.err
     assert "done: " not in ended.err
     assert len(artifacts(tiny_copy.out, "inverter")) == inverters + 1  # undefended, what it rehearses is what it gets
@@ -314,7 +314,7 @@ def test_an_attack_and_a_defense_from_a_file(tiny_copy, tmp_path: Path, suite_fi
         "--defense",
         "outside_defense+noise_answers(rate=0)",
     ]
-    ended = heist(*command, "--out", tiny_copy.out, "--jobs", 1)
+    ended = heist(*command, "--out", tiny_copy.out, "--executor", "here")
     assert ended.code == 0, ended.err
     record = of(results(tiny_copy.out), "outside_attack", "outside_defense+noise_answers(rate=0.0)")
     assert [part["name"] for part in record["arm"]["defenses"]] == ["outside_defense", "noise_answers"]
@@ -368,7 +368,7 @@ MOMENTS = ["collect/*.part", "train/*.part/model", "examine/*.part", "record/*/m
 def test_killed_runs_go_on_to_the_same_records(tiny_run, tmp_path: Path, suite_file: Callable, children: Children) -> None:
     suite = suite_file(attacks=["answer_only", "trace_inversion"], controls=["untrained"], defenses=["none"])
     out = tmp_path / "out"
-    command = ["run", suite, "--out", out, "--jobs", 1]
+    command = ["run", suite, "--out", out, "--executor", "here"]
     for moment in MOMENTS:
         held = set((out / "store").glob(moment))
         assert kill_when(
@@ -385,7 +385,7 @@ def test_killed_runs_go_on_to_the_same_records(tiny_run, tmp_path: Path, suite_f
 
 def test_two_runs_on_one_store_share_their_work(tiny_run, tmp_path: Path, suite_file: Callable, children: Children) -> None:
     suite = suite_file(attacks=["answer_only", "summary_answer"], controls=["untrained"], defenses=["none"])
-    runs = [children.start("run", suite, "--out", tmp_path / "out", "--jobs", 1) for _ in range(2)]
+    runs = [children.start("run", suite, "--out", tmp_path / "out", "--executor", "here") for _ in range(2)]
     for child in runs:
         child.join()
     assert [child.exitcode for child in runs] == [0, 0], children.log.read_text()
@@ -399,7 +399,7 @@ def test_a_run_says_nothing_but_its_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     suite = suite_file(attacks=["answer_only"], controls=["untrained"], defenses=["none"])
-    children.finish("run", suite, "--out", tiny_copy.out, "--seeds", "7", "--jobs", 1)
+    children.finish("run", suite, "--out", tiny_copy.out, "--seeds", "7", "--executor", "here")
     assert "done: answer_only x none, seed 7" in children.log.read_text()
     assert "fatal" not in children.log.read_text()
 
@@ -420,7 +420,7 @@ def test_a_damaged_artifact_is_named(tiny_copy, heist: Callable, kind: str) -> N
     file = damage(folder / f"{kind}.json")
     if kind != "record":  # what only a new cell would read
         shutil.rmtree(tiny_copy.out / "store" / "record")
-    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--jobs", 1)
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
     assert ended.code == 2
     assert str(file) in ended.err
     assert "delete" in ended.err
@@ -432,7 +432,7 @@ def test_a_damaged_model_is_named_by_the_cell_that_needs_it(tiny_copy, heist: Ca
         damage(folder / "model" / "model.safetensors")
     shutil.rmtree(tiny_copy.out / "store" / "examine")
     shutil.rmtree(tiny_copy.out / "store" / "record")
-    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--jobs", 1)
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
     assert ended.code == 2
     error = ended.err.splitlines()[-1]
     assert error.startswith("heist: error: cell ")
@@ -444,6 +444,6 @@ def test_a_deleted_artifact_is_computed_again(tiny_copy, heist: Callable) -> Non
     before = results(tiny_copy.out)
     for folder in artifacts(tiny_copy.out, "record")[:2] + artifacts(tiny_copy.out, "utility"):
         shutil.rmtree(folder)
-    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--jobs", 1)
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
     assert "20 cells, 2 to compute" in ended.out
     assert results(tiny_copy.out) == before

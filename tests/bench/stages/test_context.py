@@ -44,7 +44,7 @@ def context_of(suite_file: Callable, tmp_path: Path) -> Callable[..., StoredCell
 
 
 def test_a_suite_of_nothing_shipped_runs(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
-    ended = heist("run", suite_file(**SCRATCH), "--out", tmp_path / "out", "--jobs", 1)
+    ended = heist("run", suite_file(**SCRATCH), "--out", tmp_path / "out", "--executor", "here")
     assert ended.code == 0, ended.err
     found = {path.parts[-4]: json.loads(path.read_text()) for path in (tmp_path / "out" / "tiny").rglob("seed-0.json")}
     assert set(found) == {"answer_only", "untrained", "true_trace"}
@@ -125,7 +125,7 @@ def test_students_may_be_examined_on_another_task(suite_file: Callable, tmp_path
     plugin.write_text(ELSEWHERE)
     own = {"query": 12, "surrogate": 30, "test": 4}
     changes = {**SCRATCH, "tasks": ["pocket"], "exams": ["pocket", "elsewhere"], "sizes_of": {"elsewhere": {**own, "test": 9}}}
-    ended = heist("run", suite_file(**changes), "--out", tmp_path / "out", "--jobs", 1, "--plugin", plugin)
+    ended = heist("run", suite_file(**changes), "--out", tmp_path / "out", "--executor", "here", "--plugin", plugin)
     assert ended.code == 0, ended.err
     found = [json.loads(path.read_text()) for path in (tmp_path / "out" / "tiny").rglob("true_trace/**/seed-0.json")]
     by_exam = {record["arm"]["exam"]["name"]: record for record in found}
@@ -148,7 +148,7 @@ def test_honest_users_ask_what_nobody_attacks(context_of: Callable[..., StoredCe
 
 def test_a_suite_may_name_no_surrogate(suite_file: Callable, tmp_path: Path, heist: Callable) -> None:
     bare = {**SCRATCH, "surrogate": None, "inverter": None}
-    ended = heist("run", suite_file(**bare), "--out", tmp_path / "out", "--jobs", 1)
+    ended = heist("run", suite_file(**bare), "--out", tmp_path / "out", "--executor", "here")
     assert ended.code == 0, ended.err
     record = json.loads(next((tmp_path / "out" / "tiny").rglob("true_trace/**/seed-0.json")).read_text())
     assert record["provenance"]["models"]["surrogate"] == record["provenance"]["models"]["inverter"] == "none"
@@ -169,6 +169,6 @@ def test_an_attack_that_needs_what_the_suite_does_not_name_says_so(
 ) -> None:
     kind = "controls" if attack == "surrogate_trace" else "attacks"
     suite = suite_file(**{**SCRATCH, **changes, "attacks": [], "controls": [], kind: [attack]})
-    ended = heist("run", suite, "--out", tmp_path / "out", "--jobs", 1)
+    ended = heist("run", suite, "--out", tmp_path / "out", "--executor", "here")
     assert ended.code == 2
     assert f"suite tiny names no {missing}, and {attack} needs one" in ended.err

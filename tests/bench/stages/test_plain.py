@@ -80,7 +80,7 @@ def test_what_is_asked_again_is_not_summarized(tmp_path: Path, suite_file: Calla
     }
     sizes = {"query": 6, "surrogate": 8, "test": 4}
     suite = suite_file(victims=[victim], attacks=["summary_answer"], controls=[], defenses=["none"], sizes=sizes)
-    ended = heist("run", suite, "--out", tmp_path / "out", "--jobs", 1)
+    ended = heist("run", suite, "--out", tmp_path / "out", "--executor", "here")
     assert ended.code == 0, ended.err
     rows = [len(p.read_text().splitlines()) for p in (tmp_path / "out" / "store" / "summaries").glob("*/completions.jsonl")]
     # Of the attacked questions and of the honest user's, and of the surrogate's traces nobody asked for any.

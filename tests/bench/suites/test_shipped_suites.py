@@ -47,7 +47,7 @@ def run_smoke(heist: Callable, tmp_path: Path) -> Callable[[str], Ran]:
     def run(name: str) -> Ran:
         full, small = load_suite(name), smoke(load_suite(name))
         assert (small.attacks, small.controls) == (full.attacks, full.controls)
-        ended = heist("run", name, "--scale", "smoke", "--out", tmp_path, "--jobs", 1)
+        ended = heist("run", name, "--scale", "smoke", "--out", tmp_path, "--executor", "here")
         assert ended.code == 0, ended.err
         records = read_records(tmp_path / small.name / "results")
         named = Counter((c.task, spec_of(c.build_attack()), c.defense, c.budget, c.student.model, c.seed) for c in cells(small))

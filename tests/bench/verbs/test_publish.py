@@ -36,7 +36,7 @@ def run(suite_file: Callable, tmp_path: Path, heist: Callable) -> Callable[..., 
 
     def run(**changes: object) -> str:
         plain = {"controls": ["untrained"], "defenses": ["none"], "inverter": None, "sizes": SIZES}
-        ended = heist("run", suite_file(**{**plain, **changes}), "--out", tmp_path / "out", "--jobs", 1)
+        ended = heist("run", suite_file(**{**plain, **changes}), "--out", tmp_path / "out", "--executor", "here")
         assert ended.code == 0, ended.err
         return str(ended.out)
 
@@ -57,7 +57,9 @@ def test_two_runs_with_different_attacks_keep_each_others_results(run: Callable[
 
 def test_trying_one_attack_does_not_strip_a_full_runs_page(tiny_copy: Any, heist: Callable) -> None:
     before, shown = results(tiny_copy.out), attacks_of(tiny_copy.out)
-    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--attack", "answer_only", "--defense", "none", "--jobs", 1)
+    ended = heist(
+        "run", tiny_copy.suite, "--out", tiny_copy.out, "--attack", "answer_only", "--defense", "none", "--executor", "here"
+    )
     assert ended.code == 0, ended.err
     assert results(tiny_copy.out) == before
     assert attacks_of(tiny_copy.out) == shown
