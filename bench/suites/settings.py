@@ -63,8 +63,8 @@ class Api(Strict):
     """The way a victim behind a provider's API is asked.
 
     `shows` is what its replies are expected to hold; `effort` and `summaries` are passed on where they are set; `responses` asks
-    through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `timeout` is in
-    seconds per attempt.
+    through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `retries` are those
+    of one query, after 2, 4, 8... seconds or as long as the provider asks; `timeout` is in seconds per attempt.
     """
 
     base_url: str = ""
