@@ -64,12 +64,10 @@ class Breaker:
             self._stop(f", {ago:.0f} s ago")
 
     def replied(self) -> None:
-        """Note a reply."""
-        self.alive = True
-        if self.in_a_row:
-            self._failures = _Failures()
-            if self._file:
-                self._file.unlink(missing_ok=True)
+        """Note a reply. The first clears away what an earlier run left, too."""
+        if self._file and (self.in_a_row or not self.alive):
+            self._file.unlink(missing_ok=True)
+        self._failures, self.alive = _Failures(), True
 
     def lost(self, outage: bool = False) -> None:
         """Note a query that got no reply. Raises HeistError when nothing more shall be sent.

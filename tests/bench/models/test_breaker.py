@@ -112,6 +112,12 @@ def test_a_reply_to_the_probe_closes_it_for_all(file: Path) -> None:
     assert other.left == LOST_IN_A_ROW
 
 
+def test_a_reply_clears_away_what_an_earlier_run_left(file: Path) -> None:
+    opened(file)
+    Breaker("v-1", file, time.time()).replied()
+    assert not file.exists()
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "7", "{}", '{"when": "x", "in_a_row": 5, "outage": true, "trouble": ""}', '{"when": NaN, "in_a_row": 5,'
