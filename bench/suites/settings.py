@@ -19,7 +19,7 @@ from heistbench.bench.storage.strict import Strict
 from heistbench.bench.suites.reply_sources import Provider, ReplySource, reply_source
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Money = Annotated[float, Field(ge=0)]
+Money = Annotated[float, Field(ge=0, le=1e6)]
 Questions = Annotated[int, Field(gt=0, le=10_000_000)]
 """So many of a split that no data set has more."""
 
@@ -74,9 +74,9 @@ class Api(Strict):
     responses: bool = False
     takes_sampling: bool = True
     prices: Prices | None = None
-    connections: Count = 20
-    retries: Count = 6
-    timeout: Count = 600
+    connections: Annotated[int, Field(gt=0, le=1000)] = 20
+    retries: Annotated[int, Field(gt=0, le=100)] = 6
+    timeout: Annotated[int, Field(gt=0, le=86_400)] = 600
 
     @property
     def identity(self) -> dict[str, Any]:
