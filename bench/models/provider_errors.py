@@ -39,8 +39,9 @@ def trouble_of(error: Exception) -> Trouble:
     chain = list(_chain((exhausted.exception() if exhausted else None) or error))
     cause, status = chain[0], _status(chain[0])
     unreachable = any(type(link).__name__ in _UNREACHABLE for link in chain)
+    first = [link for link in chain if isinstance(link, Exception)][-1]  # what a time-out cancels is no news
     return Trouble(
-        f"cannot connect: {one_line(chain[-1])}" if unreachable else one_line(cause),
+        f"cannot connect: {one_line(first)}" if unreachable else one_line(cause),
         _is_hopeless(cause),
         400 <= status < 500 and status not in _PASSING,
         unreachable,

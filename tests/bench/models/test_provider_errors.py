@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -73,6 +74,14 @@ def test_no_connection_is_told_apart_and_named_by_its_first_cause(cause: Excepti
     trouble = trouble_of(RetryError(raised(RuntimeError("Connection error."), cause)))
     assert trouble.unreachable
     assert trouble.line == f"cannot connect: {cause}"
+
+
+def test_a_connection_that_took_too_long_is_one_that_was_not_there() -> None:
+    class ConnectTimeout(Exception):
+        """As HTTP libraries name it."""
+
+    ended = raised(TimeoutError(), asyncio.CancelledError("by the scope 7fe802ed58a0"))
+    assert trouble_of(raised(RuntimeError(), raised(ConnectTimeout(), ended))).line == "cannot connect: TimeoutError"
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError("cut"), TimeoutError("late"), ValueError("half a body")])
