@@ -54,7 +54,7 @@ def run(
     scale: Annotated[
         Literal["full", "smoke"], Parameter(help="smoke: the same code and prompts, small models, a minute.")
     ] = "full",
-    budget_queries: Annotated[int | None, Parameter(help="Most queries that victims behind an API answer or bill, in all.")] = None,
+    budget_queries: Annotated[int | None, Parameter(help="Most queries that victims behind an API answer or bill.")] = None,
     budget_usd: Annotated[float | None, Parameter(help="Most dollars to spend on them, in all.")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="Say what would run and what it would cost, and stop.")] = False,
     plugin: Plugins = None,
