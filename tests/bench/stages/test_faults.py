@@ -179,7 +179,7 @@ def test_one_process_learns_of_an_outage_from_another_of_its_run(tmp_path: Path)
         printed = second.communicate(timeout=60)[0]
         assert second.returncode == 1
         # One more may have been lost in the moment in which the others were stopped.
-        assert re.search(r"victim inspect:openai-api/heist/victim: [5-9] queries in a row got no reply \(Error code: 500", printed)
+        assert re.search(r"openai-api/heist/victim: [5-9] queries in a row got no reply \(Error code: 500", printed)
         assert server.requests.total() == sent
         server.says = says
         later = start(server.url, tmp_path, 30, 10)  # another run sees for itself
