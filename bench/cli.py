@@ -57,7 +57,7 @@ def run(
     scale: Annotated[
         Literal["full", "smoke"], Parameter(help="smoke: the same code and prompts, small models, a minute.")
     ] = "full",
-    budget_queries: Annotated[int | None, Parameter(help="Most queries to send to victims behind an API, in all.")] = None,
+    budget_queries: Annotated[int | None, Parameter(help="Most queries that victims behind an API answer or bill.")] = None,
     budget_usd: Annotated[float | None, Parameter(help="Most dollars to spend on them, in all.")] = None,
     cell_timeout: Annotated[float | None, Parameter(help="Minutes that one cell may take.")] = None,
     max_hours: Annotated[float | None, Parameter(help="Hours after which the run ends; the same command continues it.")] = None,

@@ -51,7 +51,8 @@ class Engine(Protocol):
     ) -> list[Reply]:
         """One reply per prompt, in order; `repetitions[i]` counts how often prompt i was asked before.
 
-        A query that an outage swallowed, after all retries, is a reply that stopped with "error".
+        A query that an outage swallowed, after all retries, is a reply that stopped with "error". Where a HeistError ends all,
+        what was sent by then has arrived, or arrives so.
         """
         ...
 

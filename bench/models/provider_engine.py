@@ -1,21 +1,23 @@
 """The engine for models behind an API: any provider that Inspect knows, called outside of an evaluation.
 
-Rate limits, server errors and time-outs are retried by the provider's own client and by Inspect. Outages that neither recognises
-(a reply cut off in the middle, an empty one) are retried here. This is also the one place where keys are removed from what a
-server sends: a hostile server may send our own keys back to us.
+Retries are made in `asking.py`. This is also the one place where keys are removed from what a server sends: a hostile server may
+send our own keys back to us.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import Prompt, Reply, Tool, Usage
+from heistbench.bench.contracts.nouns import Prompt, Reply, Tool
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import tool_schema
+from heistbench.bench.models.asking import Asking, Waiting, unwatched
+from heistbench.bench.models.breaker import Breaker
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.models.provider_replies import as_reply
 from heistbench.bench.models.secrets import clear, one_line, silence
@@ -26,14 +28,10 @@ if TYPE_CHECKING:
 
     from heistbench.bench.suites.settings import Api
 
-LONGEST_WAIT = 8.0
-"""The longest pause between our own retries, in seconds. Pauses start at a quarter of a second and double."""
+CONNECT = 10.0
+"""Seconds for a connection to come about. Inspect tries twice; by itself it would wait for a minute each time."""
 _OPENAI = ("openai", "openai-api")
 _SELF_HOSTED = ("openai-api", "vllm", "sglang")
-_HOPELESS = (401, 402, 404)
-"""HTTP statuses for a wrong key, lack of credit, and an unknown model."""
-_PASSING = (408, 409, 425, 429)
-"""The only statuses from 400 to 499 after which the same query may still be answered later."""
 
 
 class InspectEngine:
@@ -45,12 +43,10 @@ class InspectEngine:
     ignore it. Inspect's own cache is not used.
     """
 
-    def __init__(self, model: str, api: Api) -> None:
-        """Raises HeistError as `check_api` does."""
+    def __init__(self, model: str, api: Api, breaker: Breaker | None = None, waiting: Waiting = unwatched) -> None:
+        """`breaker` says when nothing more is sent, `waiting` is told of long waits. Raises HeistError as `check_api` does."""
         self._name, self._api = model, api
-        self._answered = False
-        self.trouble = ""
-        """The reason why the last query without a reply failed, in one line without secrets."""
+        self._breaker, self._waiting = breaker or Breaker(model), waiting
         check_api(model, api)
 
     def reply(
@@ -62,8 +58,8 @@ class InspectEngine:
     ) -> list[Reply]:
         """See `Engine.reply`. The first query is sent alone, so that wrong settings cost one query.
 
-        Raises HeistError if the provider reports that no query will be answered: a wrong key, lack of credit, an unknown model,
-        or settings that it refuses.
+        Raises HeistError if the provider reports that no query will be answered (a wrong key, lack of credit, an unknown model,
+        or settings that it refuses), or if it is out; what was sent by then and has no reply arrives as lost.
         """
         if sampling.repetition_penalty != 1:
             raise HeistError(f"{self._name}: repetition_penalty is {sampling.repetition_penalty}, which providers do not take")
@@ -84,67 +80,27 @@ class InspectEngine:
         return [replies[at] for at in range(len(prompts))]
 
     async def _ask_all(self, prompts: Sequence[Prompt], sampling: Sampling, keep: Arrived) -> None:
-        free = asyncio.Semaphore(self._api.connections)
         async with _load(self._name, self._api) as model:
 
-            async def ask(at: int) -> None:
-                async with free:
-                    keep(at, await self._ask(model, prompts[at], sampling))
+            async def send(at: int) -> Reply:
+                return await self._send(model, prompts[at], sampling)
 
-            # Each query is a task: Inspect keeps the conversation in the task's context, which is freed with the task.
-            alone = 0 if self._answered else 1
-            for at in range(len(prompts))[:alone]:
-                await asyncio.create_task(ask(at))
-            async with asyncio.TaskGroup() as group:
-                for at in range(len(prompts))[alone:]:
-                    group.create_task(ask(at))
+            await Asking(self._name, self._api, len(prompts), self._breaker, self._waiting).run(send, keep)
 
-    async def _ask(self, model: Model, prompt: Prompt, sampling: Sampling) -> Reply:
-        """Repeat one query until it has a reply or is lost. The tokens of empty replies are added to the usage."""
-        usage = Usage()
-        for attempt in range(self._api.retries + 1):
-            if attempt:
-                await asyncio.sleep(min(LONGEST_WAIT, 0.125 * 2**attempt))
-            reply = await self._attempt(model, prompt, sampling)
-            if isinstance(reply, Exception):
-                if self._is_final(reply):
-                    break
-                continue
-            usage = _sum(usage, reply.usage)
-            if reply.stop in ("length", "refused") or reply.text or reply.trace or reply.summary or reply.arguments:
-                self._answered = True
-                return _cleared(replace(reply, usage=usage))
-            self.trouble = "the reply was empty"
-        return Reply(None, None, "", usage, "error")
-
-    async def _attempt(self, model: Model, prompt: Prompt, sampling: Sampling) -> Reply | Exception:
+    async def _send(self, model: Model, prompt: Prompt, sampling: Sampling) -> Reply:
         from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
         from inspect_ai.tool import ToolFunction
 
         roles = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
         tool = prompt.tool
-        try:
-            output = await model.generate(
-                [roles[message.role](content=message.content) for message in prompt.messages],
-                tools=[_tool_info(tool)] if tool else [],
-                tool_choice=ToolFunction(tool.name) if tool else None,
-                config=_config(prompt, sampling, self._api, self._name),
-                cache=False,
-            )
-            return as_reply(output, tool)
-        except Exception as error:  # a provider's client may raise anything on what a server sends
-            return error
-
-    def _is_final(self, error: Exception) -> bool:
-        """Whether a query is lost. Raises HeistError if every other query would be lost too."""
-        exhausted = getattr(error, "last_attempt", None)  # tenacity's: Inspect has used up its retries
-        cause = (exhausted.exception() if exhausted else None) or error
-        self.trouble = one_line(cause)
-        status = _status(cause)
-        refused = 400 <= status < 500 and status not in _PASSING
-        if _is_hopeless(cause) or (refused and not self._answered):
-            raise HeistError(f"{self._name}: {self.trouble}")
-        return refused or exhausted is not None
+        output = await model.generate(
+            [roles[message.role](content=message.content) for message in prompt.messages],
+            tools=[_tool_info(tool)] if tool else [],
+            tool_choice=ToolFunction(tool.name) if tool else None,
+            config=_config(prompt, sampling, self._api, self._name),
+            cache=False,
+        )
+        return _cleared(as_reply(output, tool))
 
 
 def check_api(model: str, api: Api) -> None:
@@ -162,14 +118,26 @@ def _load(model: str, api: Api) -> Model:
     if api.responses and provider not in _OPENAI:
         raise HeistError(f"{model}: api.responses is for the providers {' and '.join(_OPENAI)}")
     more: dict[str, Any] = {"responses_api": True} if api.responses else {}
-    if provider in _OPENAI:
-        more["client_timeout"] = api.timeout  # their client would give up after 600 seconds whatever we say
+    os.environ.setdefault("INSPECT_HTTP_CONNECT_TIMEOUT", str(CONNECT))
     try:
         _config(Prompt(()), Sampling(), api, model)
-        return get_model(model, base_url=api.base_url or None, memoize=False, **more)
+        loaded = get_model(model, base_url=api.base_url or None, memoize=False, **more)
     except Exception as error:
         line = one_line(error)
+    else:
+        _set_up(getattr(loaded.api, "client", None), provider, api)
+        return loaded
     raise HeistError(f"{model}: {line}")
+
+
+def _set_up(client: Any, provider: str, api: Api) -> None:
+    """Leave retries to us, where a provider's client makes some, and how long OpenAI's waits: 600 seconds, if it were for it."""
+    if hasattr(client, "max_retries"):
+        client.max_retries = 0
+    if provider in _OPENAI:
+        from openai import Timeout
+
+        client.timeout = Timeout(api.timeout, connect=min(CONNECT, api.timeout))
 
 
 def _config(prompt: Prompt, sampling: Sampling, api: Api, model: str) -> GenerateConfig:
@@ -185,7 +153,7 @@ def _config(prompt: Prompt, sampling: Sampling, api: Api, model: str) -> Generat
     return GenerateConfig(
         max_tokens=sampling.max_new_tokens,
         max_connections=api.connections,
-        max_retries=api.retries,
+        max_retries=0,
         attempt_timeout=api.timeout,
         **settings,
     )
@@ -207,23 +175,7 @@ def _tool_info(tool: Tool) -> ToolInfo:
     return ToolInfo(name=tool.name, description=tool.description, parameters=parameters)
 
 
-def _is_hopeless(error: BaseException) -> bool:
-    """Whether an error means that no query will ever be answered: no key, no credit, no such model, no such package."""
-    named = type(error).__name__ == "PrerequisiteError" or getattr(error, "code", "") == "insufficient_quota"
-    return named or isinstance(error, ImportError) or _status(error) in _HOPELESS
-
-
-def _status(error: BaseException) -> int:
-    """The HTTP status of a provider's error, under the names that clients use for it; 0 if there is none."""
-    statuses = (getattr(error, name, None) for name in ("status_code", "code"))
-    return next((status for status in statuses if isinstance(status, int)), 0)
-
-
 def _cleared(reply: Reply) -> Reply:
     trace, summary = (None if text is None else clear(text) for text in (reply.trace, reply.summary))
     arguments = {name: clear(text) for name, text in reply.arguments.items()}
     return replace(reply, trace=trace, summary=summary, text=clear(reply.text), arguments=arguments)
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(one.prompt + other.prompt, one.completion + other.completion, one.reasoning + other.reasoning)

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from heistbench.bench.contracts.errors import printable
+
 SHORTEST_KEY = 8
 """In characters; a shorter value is not a key, and may be an ordinary word."""
 LONGEST_LINE = 300
@@ -27,10 +29,10 @@ def clear(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error from Inspect or a provider's client, in one short line without markup or keys."""
+    """The message of an error from Inspect or a provider's client, in one short printable line without markup or keys."""
     message = str(getattr(error, "provider_message", None) or error) or type(error).__name__
     message = clear(_MARKUP.sub("", message)).removeprefix("ERROR: ")
-    return " ".join(_PARAGRAPH.sub("; ", message).split())[:LONGEST_LINE]
+    return " ".join(printable(word) for word in _PARAGRAPH.sub("; ", message).split())[:LONGEST_LINE]
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -37,8 +36,6 @@ class Conditions:
     wall: str | None = None
     memory: float | None = None
     """GiB that a worker and the processes it starts may hold."""
-    began: float = field(default_factory=time.time)
-    """When the run began: what failed before is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """What asking a provider may cost: prices, what has been spent, and the limits of `--budget-queries` and `--budget-usd`.
 
-The budget is that of a store (`--out`), all runs on it together: what a killed run spent stays spent.
+The budget is that of a store (`--out`), all runs on it together: what a killed run spent stays spent. A budget of queries counts
+those that were answered or billed; as many again may be sent without a reply, so that nobody asks a dead provider for ever.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
@@ -26,10 +28,11 @@ AROUND = 500
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be spent on victims behind an API; None is no limit."""
+    """What a run may spend on victims behind an API, and when it began; None is no limit."""
 
     queries: int | None = None
     dollars: float | None = None
+    began: float = field(default_factory=time.time, compare=False)
 
 
 NO_LIMIT = Budget()
@@ -37,10 +40,11 @@ NO_LIMIT = Budget()
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What victims behind an API have cost."""
+    """What victims behind an API have cost: queries answered or billed, dollars, and queries sent without a reply."""
 
     queries: int = 0
     dollars: float = 0.0
+    unanswered: int = 0
 
 
 def price(usage: Usage, prices: Prices | None) -> float:
@@ -54,8 +58,9 @@ def spent(store: Store) -> Spent:
     for folder in ledgers(store):
         spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
         if spec["api"]:
-            queries, dollars = Ledger(store, spec).spent()
-            total = Spent(total.queries + queries, total.dollars + dollars)
+            ledger = Ledger(store, spec)
+            queries, dollars = ledger.spent()
+            total = Spent(total.queries + queries, total.dollars + dollars, total.unanswered + ledger.unanswered())
     return total
 
 
@@ -82,7 +87,7 @@ def dearest(prompt: Prompt, victim: Victim) -> float:
 def _affordable(queries: Sequence[Query], victim: Victim, budget: Budget, so_far: Spent) -> int:
     fits = len(queries)
     if budget.queries is not None:
-        fits = min(fits, max(0, budget.queries - so_far.queries))
+        fits = min(fits, max(0, budget.queries - max(so_far.queries, so_far.unanswered)))
     if budget.dollars is not None:
         left = budget.dollars - so_far.dollars
         for at, (prompt, _) in enumerate(queries[:fits]):
@@ -95,7 +100,8 @@ def _affordable(queries: Sequence[Query], victim: Victim, budget: Budget, so_far
 def _over(budget: Budget, so_far: Spent, missing: int) -> str:
     limits = [f"{budget.queries} queries"] if budget.queries is not None else []
     limits += [f"${budget.dollars:.2f}"] if budget.dollars is not None else []
+    in_vain = f" sent without a reply: {so_far.unanswered}," if so_far.unanswered else ""
     return (
-        f"the budget of {' and '.join(limits)} is used up: {so_far.queries} queries and ${so_far.dollars:.2f} spent,"
+        f"the budget of {' and '.join(limits)} is used up: {so_far.queries} queries and ${so_far.dollars:.2f} spent,{in_vain}"
         f" {missing} more to ask of this victim; the same command with a larger budget continues from here"
     )

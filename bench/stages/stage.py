@@ -15,6 +15,8 @@ Need = Literal["cpu", "gpu", "network"]
 """What a stage occupies while it runs; where there is no GPU, cores stand in for it."""
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done and how much there is."""
+WAITING = "(waiting: "
+"""In what is being done, where nothing can be done but wait; then follows for what."""
 
 
 class Stage(ABC, Generic[T]):
@@ -137,3 +139,8 @@ def counter(progress: Progress, what: str, total: int) -> Callable[[int], None]:
         progress(what, done, total)
 
     return advance
+
+
+def waiting(progress: Progress, what: str) -> Callable[[str, int, int], None]:
+    """Turn "waits for this, so much is done" into progress of `what`."""
+    return lambda why, done, total: progress(f"{what} {WAITING}{why})", done, total)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Reply
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import identity
+from heistbench.bench.models.breaker import FILE, Breaker
 from heistbench.bench.models.engine import Arrived, Engine, unheard
 from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
 from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
+from heistbench.bench.stages.stage import waiting
 from heistbench.bench.stages.summaries import Summarize, summarize, with_summaries
 from heistbench.bench.storage.ledger import Ledger, Query
 from heistbench.bench.storage.store import VICTIMS, Store, lock
@@ -33,12 +36,15 @@ class VictimModel:
         self,
         victim: Victim,
         model: str,
-        engine: Callable[[], Engine],
+        engine: Callable[[Breaker], Engine],
         summarize: Summarize,
         store: Store,
         budget: Budget = NO_LIMIT,
     ) -> None:
-        """`model` is the identity of the weights or records; `engine` loads them when there is something to ask."""
+        """`model` is the identity of the weights or records; `engine` loads them when there is something to ask.
+
+        Its breaker is that of all processes of the run, which began when its budget was made.
+        """
         self._victim, self._engine, self._summarize, self._store, self._budget = victim, engine, summarize, store, budget
         self.identity: dict[str, Any] = {
             "model": model,
@@ -46,14 +52,16 @@ class VictimModel:
             "family": victim.family,
             "api": victim.api.identity if victim.remote else None,
         }
+        self._breaker = Breaker(victim.label, store.path(VICTIMS, self.identity) / FILE, budget.began)
 
     def reply(self, queries: Sequence[Query], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
         """One reply per query, in order; with the summary its provider shows of it, unless nobody reads that.
 
-        Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out.
+        Raises Busy while another process asks this victim, HeistError when the budget is used up or the victim is out. What was
+        replied by then is kept.
         """
         if isinstance(self._victim.source, Recorded):
-            replies = self._engine().reply([prompt for prompt, _ in queries], Sampling(), None, arrived)
+            replies = self._engine(self._breaker).reply([prompt for prompt, _ in queries], Sampling(), None, arrived)
         else:
             replies = self._replies(queries, arrived)
             self._believe([reply for (prompt, _), reply in zip(queries, replies, strict=True) if prompt.think])
@@ -76,35 +84,44 @@ class VictimModel:
             return
         with lock(self._store.root / VICTIMS / "paid"):  # one process at a time spends from the budget
             for part in parts(queries, self._victim, self._budget, self._store):
+                self._breaker.check()
                 self._send(part, ledger, arrived)
 
     def _send(self, queries: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
-        lost, source = list[int](), self._engine()
+        """Keep replies as they arrive. What got none is kept too, as lost, unless it is an outage: then it is only paid for."""
+        lost = dict[int, Reply]()
         with ledger.writing() as keep:
 
             def write(at: int, reply: Reply) -> None:
                 if reply.stop == "error":
-                    lost.append(at)
+                    lost[at] = reply
                 else:
-                    keep(queries[at], reply, price(reply.usage, self._victim.api.prices))
+                    keep(queries[at], reply, self._price(reply))
                     arrived(at, reply)
 
             prompts, repetitions = [prompt for prompt, _ in queries], [n for _, n in queries]
-            replies = source.reply(prompts, self._victim.decoding.sampling(), repetitions, write)
-            costs = {at: price(replies[at].usage, self._victim.api.prices) for at in lost}
-            outcomes, lost_before = ledger.outcomes()
-            if lost_before + len(lost) > max(1, OUTAGE * (outcomes + len(lost))):
-                for dollars in costs.values():
-                    ledger.charge(dollars)
-                raise HeistError(self._outage(len(lost), len(queries), getattr(source, "trouble", "")))
-            for at, dollars in costs.items():
-                keep(queries[at], replies[at], dollars)
+            try:
+                self._engine(self._breaker).reply(prompts, self._victim.decoding.sampling(), repetitions, write)
+                self._check_outage(len(lost), len(queries), ledger)
+            except BaseException:
+                for reply in lost.values():
+                    ledger.charge(self._price(reply))
+                raise
+            for at, reply in lost.items():
+                keep(queries[at], reply, self._price(reply))
 
-    def _outage(self, lost: int, sent: int, trouble: str) -> str:
-        return (
-            f"victim {self._victim.label}: {lost} of {sent} queries got no reply ({trouble or 'no reason given'});"
-            " those that did are kept, and the same command asks for the others again"
-        )
+    def _price(self, reply: Reply) -> float:
+        return price(reply.usage, self._victim.api.prices)
+
+    def _check_outage(self, lost: int, sent: int, ledger: Ledger) -> None:
+        """Raise HeistError where more queries were lost, now and before, than may be."""
+        outcomes, lost_before = ledger.outcomes()
+        if lost_before + lost > max(1, OUTAGE * (outcomes + lost)):
+            reason = self._breaker.trouble or "no reason given"
+            raise HeistError(
+                f"victim {self._victim.label}: {lost} of {sent} queries got no reply ({reason}); those that did are kept, and the"
+                " same command asks for the others again"
+            )
 
     def _believe(self, replies: Sequence[Reply]) -> None:
         """Raise HeistError for a victim behind an API that, where it may think, shows less than its suite says."""
@@ -125,7 +142,8 @@ def victim_of(context: CellContext) -> VictimModel:
     def summaries(traces: Sequence[str]) -> list[str | None]:
         return summarize(context, traces, victim.compressor, "victim summaries")
 
-    return VictimModel(victim, model_identity(context), lambda: open_engine(context), summaries, context.store, context.budget)
+    load = partial(open_engine, context)
+    return VictimModel(victim, model_identity(context), load, summaries, context.store, context.budget)
 
 
 def model_identity(context: CellContext) -> str:
@@ -139,7 +157,7 @@ def model_identity(context: CellContext) -> str:
             return context.resolve(reference).identity
 
 
-def open_engine(context: CellContext) -> Engine:
+def open_engine(context: CellContext, breaker: Breaker) -> Engine:
     """What a cell's victim is asked through."""
     victim = context.cell.victim
     match victim.source:
@@ -148,6 +166,6 @@ def open_engine(context: CellContext) -> Engine:
         case Provider(name):
             from heistbench.bench.models.provider_engine import InspectEngine
 
-            return InspectEngine(name, victim.api)
+            return InspectEngine(name, victim.api, breaker, waiting(context.progress, f"victim {victim.label}"))
         case Weights(reference):
             return engine(context.resolve(reference), victim.family)

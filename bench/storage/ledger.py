@@ -68,7 +68,7 @@ class Ledger:
             yield keep
 
     def charge(self, dollars: float) -> None:
-        """Record a query that was sent without an outcome: it will be sent again, but its cost is already spent."""
+        """Record a query that was sent without an outcome: it will be sent again, but its cost, if any, is already spent."""
         with _open(self._path) as base:
             base.execute("INSERT INTO replies VALUES (?, '', 0, '', ?, ?)", (f"sent {uuid4().hex}", _UNANSWERED, dollars))
             base.commit()
@@ -81,10 +81,17 @@ class Ledger:
         return int(queries), int(lost)
 
     def spent(self) -> tuple[int, float]:
-        """The number of queries sent and the dollars spent so far."""
+        """The number of queries that got a reply or were billed, and the dollars spent so far."""
         with _open(self._path) as base:
-            queries, dollars = base.execute("SELECT COUNT(*), TOTAL(dollars) FROM replies").fetchone()
+            total = "SELECT TOTAL(stop NOT IN (?, 'error') OR dollars > 0), TOTAL(dollars) FROM replies"
+            queries, dollars = base.execute(total, (_UNANSWERED,)).fetchone()
         return int(queries), float(dollars)
+
+    def unanswered(self) -> int:
+        """The number of queries that were sent and neither got a reply nor were billed, those asked again later included."""
+        with _open(self._path) as base:
+            total = "SELECT COUNT(*) FROM replies WHERE stop IN (?, 'error') AND dollars = 0"
+            return int(base.execute(total, (_UNANSWERED,)).fetchone()[0])
 
 
 def reply_from(row: dict[str, Any]) -> Reply:

@@ -19,7 +19,7 @@ from heistbench.bench.storage.strict import Strict
 from heistbench.bench.suites.reply_sources import Provider, ReplySource, reply_source
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Money = Annotated[float, Field(ge=0)]
+Money = Annotated[float, Field(ge=0, le=1e6)]
 Questions = Annotated[int, Field(gt=0, le=10_000_000)]
 """So many of a split that no data set has more."""
 
@@ -63,8 +63,8 @@ class Api(Strict):
     """The way a victim behind a provider's API is asked.
 
     `shows` is what its replies are expected to hold; `effort` and `summaries` are passed on where they are set; `responses` asks
-    through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `timeout` is in
-    seconds per attempt.
+    through OpenAI's Responses API; a provider that refuses temperature and top_p has `takes_sampling` false; `retries` are those
+    of one query, after 2, 4, 8... seconds or as long as the provider asks; `timeout` is in seconds per attempt.
     """
 
     base_url: str = ""
@@ -74,9 +74,9 @@ class Api(Strict):
     responses: bool = False
     takes_sampling: bool = True
     prices: Prices | None = None
-    connections: Count = 20
-    retries: Count = 6
-    timeout: Count = 600
+    connections: Annotated[int, Field(gt=0, le=1000)] = 20
+    retries: Annotated[int, Field(gt=0, le=100)] = 6
+    timeout: Annotated[int, Field(gt=0, le=86_400)] = 600
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -1,16 +1,22 @@
-"""Progress of a run: a bar for all cells and one for each that runs; on anything but a terminal, a line per cell that ended."""
+"""Progress of a run: a bar for all cells and one for each that runs.
+
+On anything but a terminal: a line per cell that ended, and one a minute for each that waits.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from io import UnsupportedOperation
+from typing import TYPE_CHECKING, TextIO
 
 from heistbench.bench.runs.schedule import Plan
 from heistbench.bench.runs.worker import Failed
 from heistbench.bench.stages.record import arm_of
+from heistbench.bench.stages.stage import WAITING
 from heistbench.bench.storage.failures import Failure
 from heistbench.bench.suites.cells import Cell
 
@@ -20,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class Lines:
-    """Implements `Watcher` with a line for each cell that ended; notes what failed."""
+    """Implements `Watcher` with a line for each cell that ended or waits; notes what failed."""
 
-    def __init__(self, planned: Plan) -> None:
-        self._planned = planned
+    def __init__(self, planned: Plan, stream: TextIO | None = None) -> None:
+        self._planned, self._stream = planned, stream or sys.stderr
         self.failures: list[Failure] = []
 
     def begun(self, at: int, step: str) -> None:
@@ -31,6 +37,8 @@ class Lines:
 
     def noted(self, at: int, what: str, done: int, total: int) -> None:
         """See `Watcher.noted`."""
+        if WAITING in what:
+            self.tell(f"{self.title(at)}: {what}, {done} of {total} answered")
 
     def finished(self, at: int) -> None:
         """See `Watcher.finished`."""
@@ -45,7 +53,7 @@ class Lines:
 
     def tell(self, line: str) -> None:
         """Show a line."""
-        print(line, file=sys.stderr, flush=True)
+        print(line, file=self._stream, flush=True)
 
     def title(self, at: int) -> str:
         """A cell's name."""
@@ -91,11 +99,24 @@ def watching(console: Console, planned: Plan) -> Iterator[Lines]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     if not console.is_terminal:
-        yield Lines(planned)
+        with _lasting_stderr() as stderr:
+            yield Lines(planned, stderr)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bars(planned, progress)
+
+
+@contextmanager
+def _lasting_stderr() -> Iterator[TextIO]:
+    """Where this process's stderr goes now; a job that runs in this process sends its own into a log."""
+    try:
+        copy = os.dup(sys.stderr.fileno())
+    except UnsupportedOperation:  # no file, but what a program put in its place
+        yield sys.stderr
+        return
+    with os.fdopen(copy, "w", encoding="utf-8", errors="backslashreplace") as stderr:
+        yield stderr
 
 
 def title(cell: Cell) -> str:

@@ -44,8 +44,13 @@ def error(ended) -> str:
     [
         (["--budget-usd", "nan"], "--budget-usd nan: expected an amount of dollars, 0 or more"),
         (["--budget-usd", "inf"], "--budget-usd inf: expected an amount of dollars"),
+        (["--budget-usd=-inf"], "--budget-usd -inf: expected an amount of dollars"),
+        (["--budget-usd=1e400"], "--budget-usd inf: expected an amount of dollars"),
+        (["--budget-usd=lots"], "--budget-usd: unable to convert"),
         (["--budget-usd=-1"], "--budget-usd -1.0: expected an amount of dollars"),
         (["--budget-queries=-1"], "--budget-queries -1: expected 0 or more"),
+        (["--budget-queries=nan"], "--budget-queries: unable to convert"),
+        (["--budget-queries=inf"], "--budget-queries: unable to convert"),
         (["--seeds", ""], "--seeds '': expected whole numbers"),
         (["--attack", "rep(shots=2024-13-45)"], "cannot read the value of 'shots'"),
         (["--attack", "rep(shots=[" + "[" * 3000 + "])"], "cannot read"),

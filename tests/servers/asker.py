@@ -1,13 +1,20 @@
-"""A process that asks a victim behind an API, through its ledger: `python -m servers.asker URL FOLDER N CONNECTIONS`."""
+"""A process that asks a victim behind an API, through its ledger: `python -m servers.asker URL FOLDER N CONNECTIONS [BEGAN]`.
+
+BEGAN is when its run began; default: now.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from heistbench.bench.contracts.nouns import Prompt, Reply
+from heistbench.bench.models import asking
 from heistbench.bench.models.provider_engine import InspectEngine
+from heistbench.bench.stages.budget import Budget
 from heistbench.bench.stages.victim import VictimModel
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.settings import Api, Victim
@@ -20,17 +27,22 @@ def unsummarized(traces: Sequence[str]) -> list[str | None]:
     return [None] * len(traces)
 
 
-def victim(url: str, folder: Path, connections: int) -> VictimModel:
+def victim(url: str, folder: Path, budget: Budget, **settings: Any) -> VictimModel:
     """The victim whose server is at `url`, with its ledger in `folder`."""
-    api = Api(base_url=url, shows="trace", connections=connections)
-    settings = Victim(model=f"inspect:{MODEL}", api=api)
-    return VictimModel(settings, MODEL, lambda: InspectEngine(MODEL, api), unsummarized, Store(folder))
+    api = Api(base_url=url, shows="trace", **settings)
+    model = Victim(model=f"inspect:{MODEL}", api=api)
+    return VictimModel(model, MODEL, lambda breaker: InspectEngine(MODEL, api, breaker), unsummarized, Store(folder), budget)
 
 
-def ask(url: str, folder: Path, n: int, connections: int) -> list[Reply]:
+def ask(url: str, folder: Path, n: int, connections: int, began: float | None = None, **settings: Any) -> list[Reply]:
     """The replies to the questions 0 to n-1."""
-    return victim(url, folder, connections).reply([(Prompt.of(f"question {at}"), 0) for at in range(n)])
+    budget = Budget(began=time.time() if began is None else began)
+    return victim(url, folder, budget, connections=connections, **settings).reply(
+        [(Prompt.of(f"question {at}"), 0) for at in range(n)]
+    )
 
 
 if __name__ == "__main__":
-    print(len(ask(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))
+    asking.FIRST_WAIT = 0.1
+    url, folder, n, connections, *began = sys.argv[1:]
+    print(len(ask(url, Path(folder), int(n), int(connections), *map(float, began))))

@@ -32,7 +32,8 @@ class Query:
 class Said:
     """What the model says: `refusal` and `arguments` (of a tool call, as JSON) stand in for the text where they are set.
 
-    With a `status` that is not 200 the text is an error's message, and `code` its code. `delay` is in seconds.
+    With a `status` that is not 200 the text is an error's message, `code` its code, and `headers` go with it. `delay` is in
+    seconds.
     """
 
     text: str = ""
@@ -48,6 +49,7 @@ class Said:
     delay: float = 0.0
     status: int = 200
     code: str = "invalid_request_error"
+    headers: Mapping[str, str] = field(default_factory=dict)
     message: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of a chat message, as they are."""
 

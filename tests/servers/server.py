@@ -114,7 +114,7 @@ class Server:
         if said.delay:
             await asyncio.sleep(said.delay)
         if said.status != 200:
-            return await _send(writer, said.status, _error(said.text, said.code))
+            return await _send(writer, said.status, _error(said.text, said.code), said.headers)
         reply = write(path, asked, said)
         if fault in ("cut", "truncated"):
             return await _send_half(writer, reply, whole_length=fault == "cut")

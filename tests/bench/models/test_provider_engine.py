@@ -16,6 +16,7 @@ from heistbench.bench import HeistError, Prompt, Tool
 from heistbench.bench.contracts.nouns import Message, Reply, Usage
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import tool_schema
+from heistbench.bench.models import asking
 from heistbench.bench.models.engine import Engine
 from heistbench.bench.models.provider_engine import InspectEngine, check_api
 from heistbench.bench.suites.settings import Api
@@ -25,6 +26,12 @@ MODEL = "openai-api/heist/victim"
 GREEDY = Sampling(max_new_tokens=64)
 TOOL = Tool("think", "Thinks.", (("thoughts", "all of them"), ("answer", "the last one")))
 Ask = Callable[..., list[Reply]]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come soon."""
+    monkeypatch.setattr(asking, "FIRST_WAIT", 0.02)
 
 
 @pytest.fixture(autouse=True)

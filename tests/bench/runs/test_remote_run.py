@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from servers import Faults, Query, Said, Server
 
 from heistbench.bench import DEEP_THINK, Message, Prompt
 from heistbench.bench.contracts.recipes import Sampling
+from heistbench.bench.models import asking
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.loading import engine
 
@@ -40,6 +42,7 @@ def pocket_victim(asked: Query) -> Said:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("POCKET_API_KEY", KEY)
+    monkeypatch.setattr(asking, "FIRST_WAIT", 0.02)
     with Server(pocket_victim, Faults(0.1, ("429", "truncated", "empty"), retry_after=0.01)) as running:
         yield running
 
@@ -109,3 +112,30 @@ def test_a_missing_key_sends_nothing(
     assert "POCKET_API_KEY" in ended.err
     assert not server.requests
     assert "POCKET_API_KEY" not in os.environ
+
+
+# a provider that is down
+
+
+def test_a_victim_that_is_out_ends_a_run_soon_and_the_same_command_continues(
+    remote_suite: Callable[..., Path], heist: Callable, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "LINE_EVERY", 0.1)
+    server.faults = Faults()
+    server.says = lambda asked: pocket_victim(asked) if server.delivered.total() < 7 else Said("down", status=503)
+    command = ("run", remote_suite(attacks=["answer_only"]), "--out", tmp_path / "out", "--jobs", 1)
+    ended = heist(*command)
+    assert ended.code == 2
+    *waited, why = ended.err.splitlines()
+    assert re.fullmatch(
+        r"heist: error: .*victim pocket-victim-1: 5 queries in a row got no reply \(Error code: 503 - down\);"
+        r" what was replied is kept, and the same command asks again",
+        why,
+    )
+    lines = [line for line in waited if not line.startswith("done: ")]
+    assert lines
+    waits = re.compile(r"\w+ x none, seed 0: victim pocket-victim-1 \(waiting: no reply for .*\), \d+ of \d+ answered")
+    assert all(waits.fullmatch(line) for line in lines), lines
+    server.says = pocket_victim
+    assert heist(*command).code == 0
+    assert set(server.delivered.values()) <= {1, 2}  # a question is asked again for the ceiling

@@ -131,6 +131,42 @@ def test_what_was_spent_before_stays_spent(tmp_path: Path) -> None:
         next(parts(queries(30)[7:], victim(), Budget(dollars=1.75), Store(tmp_path)))
 
 
+# what was sent in vain
+
+
+def send_in_vain(store: Store, times: int, dollars: float = 0.0) -> None:
+    for _ in range(times):
+        Ledger(store, REMOTE).charge(dollars)
+
+
+def test_queries_without_a_reply_are_counted_apart(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    send(queries(2), store, 0.25)
+    send_in_vain(store, 3)
+    with Ledger(store, REMOTE).writing() as keep:
+        keep((Prompt.of("lost"), 0), Reply(None, None, "", Usage(), "error"), 0.0)
+    assert spent(store) == Spent(2, 0.5, 4)
+    assert len(next(parts(queries(30)[2:], victim(), Budget(queries=10), store))) == 6  # as many again may go in vain
+
+
+def test_what_was_billed_counts_whatever_came_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    send_in_vain(store, 3, 0.25)
+    assert spent(store) == Spent(3, 0.75, 0)
+    assert len(next(parts(queries(30), victim(), Budget(queries=10), store))) == 7
+
+
+def test_nobody_is_asked_in_vain_for_ever(tmp_path: Path) -> None:
+    store, budget = Store(tmp_path), Budget(queries=10)
+    send(queries(2), store, 0.25)
+    send_in_vain(store, 9)
+    assert len(next(parts(queries(30)[2:], victim(), budget, store))) == 1
+    send_in_vain(store, 1)
+    with pytest.raises(HeistError, match=r"2 queries and \$0\.50 spent, sent without a reply: 10, 28 more to ask"):
+        next(parts(queries(30)[2:], victim(), budget, store))
+    assert len(next(parts(queries(30)[2:], victim(), NO_LIMIT, store))) == 28
+
+
 def test_every_victim_behind_an_api_and_no_other_is_counted(tmp_path: Path) -> None:
     store, said = Store(tmp_path), Reply(None, None, "7", Usage(1, 1), "stop")
     for spec, dollars in ((REMOTE, 1.0), ({**REMOTE, "model": "other"}, 2.0), (LOCAL, 4.0)):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -13,6 +12,7 @@ from heistbench.bench.contracts.errors import Busy
 from heistbench.bench.contracts.plugins import Info
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
+from heistbench.bench.models.breaker import Breaker
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.models.loading import engine
@@ -236,8 +236,8 @@ def by_the_task(traces: Sequence[str]) -> list[str | None]:
 @pytest.fixture
 def recorded(tmp_path: Path) -> VictimModel:
     store = Store(tmp_path)
-    records = partial(RecordedEngine, POCKET.problems("query", 4))
-    return VictimModel(Victim(model="recorded"), "recorded", records, by_the_task, store)
+    records = RecordedEngine(POCKET.problems("query", 4))
+    return VictimModel(Victim(model="recorded"), "recorded", lambda breaker: records, by_the_task, store)
 
 
 def test_a_recorded_victim_replays_the_data_set(recorded: VictimModel, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ class FakeEngine:
     asked: list[tuple[Prompt, int]] = field(default_factory=list)
     loaded: int = 0
 
-    def __call__(self) -> FakeEngine:
+    def __call__(self, breaker: Breaker) -> FakeEngine:
         self.loaded += 1
         return self
 
@@ -525,7 +525,7 @@ class TestShippedVictim:
         def make(reference: str = "pocket/victim-1", **decoding: float) -> VictimModel:
             victim = Victim(model=reference, decoding={"temperature": 0.0, "max_new_tokens": 112, **decoding})
             store, source = Store(tmp_path), checkpoint(reference)
-            return VictimModel(victim, source.identity, lambda: engine(source), by_the_task, store)
+            return VictimModel(victim, source.identity, lambda breaker: engine(source), by_the_task, store)
 
         return make
 

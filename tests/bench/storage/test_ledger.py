@@ -126,6 +126,17 @@ def test_what_was_sent_in_vain_is_paid_for_and_asked_again(ledger: Ledger) -> No
     assert ledger.find([query(0), query(9)]).keys() == {0}
 
 
+def test_what_was_neither_answered_nor_billed_is_counted_apart(ledger: Ledger) -> None:
+    fill(ledger, range(2))
+    ledger.charge(0.0)
+    ledger.charge(0.5)
+    with ledger.writing() as keep:
+        keep(query(7), Reply(None, None, "", Usage(), "error"), 0.0)
+        keep(query(8), Reply(None, None, "", Usage(), "error"), 0.25)
+    assert ledger.spent() == (4, 0.75)
+    assert ledger.unanswered() == 2
+
+
 def test_every_victim_has_its_own(ledger: Ledger, tmp_path: Path) -> None:
     other = Ledger(Store(tmp_path), {"model": "other", "api": {"effort": "high"}})
     fill(ledger, range(3))

@@ -109,6 +109,24 @@ def test_numbers_are_finite(broken: Callable, field: str, number: str) -> None:
     assert re.search(rf"line \d+: \S+\.{name}: Input should be", refusal(broken(f"{name}: {number}", field)))
 
 
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "-1", "9" * 300, "1e999"])
+@pytest.mark.parametrize("field", ["connections", "retries", "timeout", "prices.input", "prices.output"])
+def test_how_a_provider_is_asked_is_in_bounds(broken: Callable, field: str, number: str) -> None:
+    last = field.rpartition(".")[2]
+    prices = {"input": "1", "output": "1", last: number}
+    api = f"prices: {{input: {prices['input']}, output: {prices['output']}}}" if "." in field else f"{field}: {number}"
+    path = broken(f"victims:\n- api:\n    {api}\n ", "victims:\n-")
+    assert re.search(rf"line \d+: victims\.0\.api\.{re.escape(field)}: Input should be", refusal(path))
+
+
+@pytest.mark.parametrize("field", ["connections", "retries", "timeout"])
+@pytest.mark.parametrize("number", ["0", "1.5", "lots"])
+def test_how_often_and_how_long_are_whole_numbers(broken: Callable, field: str, number: str) -> None:
+    assert f"victims.0.api.{field}: Input should be" in refusal(
+        broken(f"victims:\n- api:\n    {field}: {number}\n ", "victims:\n-")
+    )
+
+
 @pytest.mark.parametrize("value", ["9" * 5000, "2024-13-45", "2024-02-30 10:00:00"])
 def test_numbers_and_dates_that_yaml_cannot_read_are_no_yaml(broken: Callable, value: str) -> None:
     assert "not YAML" in refusal(broken(f"description: {value}\n"))
