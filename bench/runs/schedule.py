@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from heistbench.bench.runs.executors import Executor
 from heistbench.bench.runs.worker import Failed, Job, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
 from heistbench.bench.stages.record import cell_spec
+from heistbench.bench.storage.locks import shared
 from heistbench.bench.storage.records import Record, load
-from heistbench.bench.storage.store import MANIFEST, VICTIMS, Store
+from heistbench.bench.storage.store import IN_USE, MANIFEST, VICTIMS, Store
 from heistbench.bench.suites.cells import Cell
 
 PATIENCE = 0.5
@@ -41,7 +43,7 @@ class Plan:
 
 
 def plan(cells: Sequence[Cell], store: Store) -> Plan:
-    """Which cells are missing from the store."""
+    """Which cells are missing from the store; a damaged record is missing."""
     return Plan(list(cells), [at for at, cell in enumerate(cells) if not store.has("record", cell_spec(cell))])
 
 
@@ -50,15 +52,13 @@ def run(planned: Plan, store: Store, executor: Executor, finished: Callable[[int
 
     Raises HeistError when a cell fails; what other cells computed by then is kept.
     """
-    try:
-        _Schedule(planned, executor, finished).drain()
-    finally:
-        executor.close()
+    with shared(store.root / IN_USE), closing(executor):
+        _Schedule(planned, executor, finished, store.notice).drain()
     return collected(planned, store)
 
 
 def collected(planned: Plan, store: Store) -> list[Record]:
-    """Every cell's record, in the order of the cells, from a store that holds them all."""
+    """Every cell's record, in the order of the cells, from a store that holds them all. Raises HeistError for a damaged one."""
     return [load(store.verified("record", cell_spec(cell)) / "record.json") for cell in planned.cells]
 
 
@@ -69,6 +69,7 @@ class _Schedule:
     planned: Plan
     executor: Executor
     finished: Callable[[int], None]
+    notice: Callable[[str], None]
     ready: deque[Job] = field(default_factory=deque)
     parked: list[tuple[Job, Path]] = field(default_factory=list)
     running: dict[Future[Outcome], tuple[int, Job]] = field(default_factory=dict)
@@ -95,6 +96,8 @@ class _Schedule:
                 self.running[self.executor.submit(slot, job)] = slot, job
 
     def _take(self, job: Job, outcome: Outcome) -> None:
+        for line in outcome.notices:
+            self.notice(line)
         if isinstance(outcome, Failed):
             log = f" (traceback in {outcome.log})" if outcome.log else ""
             cell = job.cell

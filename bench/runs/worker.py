@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -41,7 +41,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step's artifacts are in the store."""
+    """The step's artifacts are in the store. `notices`, here as below, are what the user should know of the store."""
+
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Waiting:
     """Another process computes what this step needs at `target`; try again later."""
 
     target: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Failed:
 
     reason: str
     log: str = ""
+    notices: tuple[str, ...] = ()
 
 
 Outcome = Done | Waiting | Failed
@@ -64,9 +68,15 @@ Outcome = Done | Waiting | Failed
 
 def run_job(job: Job, root: Path, budget: Budget, progress: Progress) -> Outcome:
     """Run a step. Whatever it raises becomes its outcome, `sys.exit` included; only Ctrl-C passes through."""
+    notices = list[str]()
+    outcome = _run_job(job, Store(root, notices.append), budget, progress)
+    return replace(outcome, notices=tuple(notices))
+
+
+def _run_job(job: Job, store: Store, budget: Budget, progress: Progress) -> Outcome:
     checkpoints.know(job.models)
     try:
-        steps(job.cell)[job.step].run(StoredCell(job.cell, Store(root), budget, progress))
+        steps(job.cell)[job.step].run(StoredCell(job.cell, store, budget, progress))
     except Busy as busy:
         return Waiting(str(busy))
     except KeyboardInterrupt:
@@ -76,7 +86,7 @@ def run_job(job: Job, root: Path, budget: Budget, progress: Progress) -> Outcome
     except PluginFailure as failure:
         return Failed(failure.reason, str(failure.log or ""))
     except BaseException as error:
-        return Failed(blame(error), str(keep_traceback(error, log_of(root)) or ""))
+        return Failed(blame(error), str(keep_traceback(error, log_of(store.root)) or ""))
     return Done()
 
 

@@ -5,14 +5,13 @@ The budget is that of a store (`--out`), all runs on it together: what a killed 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Usage
-from heistbench.bench.storage.ledger import Ledger, Query, ledgers
+from heistbench.bench.storage.ledger import Query, is_paid, ledgers, spent_in
 from heistbench.bench.storage.store import Store, canonical
 
 if TYPE_CHECKING:
@@ -49,12 +48,11 @@ def price(usage: Usage, prices: Prices | None) -> float:
 
 
 def spent(store: Store) -> Spent:
-    """What all victims behind an API have cost in a store so far."""
+    """What all victims behind an API have cost in a store so far. Raises HeistError where paid replies are damaged."""
     total = Spent()
     for folder in ledgers(store):
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        if spec["api"]:
-            queries, dollars = Ledger(store, spec).spent()
+        if is_paid(folder):
+            queries, dollars = spent_in(folder)
             total = Spent(total.queries + queries, total.dollars + dollars)
     return total
 
