@@ -33,6 +33,12 @@ def free_place(root: Path, path: Path) -> Path:
     return next(place for place in names if not os.path.lexists(place))
 
 
+def last_set_aside(root: Path, path: Path) -> Path | None:
+    """What was set aside last of something of a store."""
+    places = (root / DAMAGED / path.relative_to(root).parent).glob(f"{path.name}-*")
+    return max(places, key=lambda place: int(place.name.rpartition("-")[2]), default=None)
+
+
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
     """Say in one line that an artifact, whose store lies two levels up, cannot be written."""

@@ -100,10 +100,9 @@ class Ledger:
         if self._paid and (found.lost or not found.certain):
             raise damaged(self._replies, found)
         place = repair(self._replies, self._store.root)
-        self._store.notice(
-            f"ledger {self._replies.path} was damaged; {lost_words(found)}; what was there is kept in {place}, and what is"
-            " lost is asked again: replies may differ from those that results in the store rest on"
-        )
+        line = f"ledger {self._replies.path} was damaged; {lost_words(found)}; what was there is kept in {place}"
+        again = "; what is lost is asked again: replies may differ from those that results in the store rest on"
+        self._store.notice(line + again * bool(found.lost))
 
 
 def reply_from(row: dict[str, Any]) -> Reply:

@@ -42,7 +42,7 @@ def _held(target: Path, how: int) -> Iterator[None]:
     except BlockingIOError:
         raise Busy(str(target)) from None
     except OSError as error:
-        raise HeistError(f"{path}: cannot be locked ({error.strerror})") from None
+        raise HeistError(f"{path.parent}: expected a folder that can be written to ({error.strerror}: {path.name})") from None
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ they cost together, so that nothing has to be added up.
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -174,7 +175,7 @@ class Replies:
         if not self.path.exists():
             raise Broken
         try:
-            base = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            base = sqlite3.connect(self._uri(), uri=True, timeout=60, isolation_level=None)
             try:
                 # Damaged text is read as it is; its digest is off.
                 base.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
@@ -188,6 +189,11 @@ class Replies:
             if isinstance(error, sqlite3.OperationalError) and not plain:
                 raise HeistError(f"ledger {self.path}: {error}") from None
             raise Broken from error
+
+    def _uri(self) -> str:
+        """Where the database is; on a disk that cannot be written, SQLite reads only what it is told that nobody writes."""
+        uri, log = self.path.absolute().as_uri(), Path(f"{self.path}-wal")
+        return uri if os.access(self.folder, os.W_OK) or log.exists() else f"{uri}?immutable=1"
 
     def _create(self) -> None:
         """Make an empty table, aside: where there is a file, there is a table in it."""

@@ -87,9 +87,11 @@ def damaged(replies: Replies, found: Condition) -> HeistError:
 
 def lost_words(found: Condition) -> str:
     """How much is lost, in words."""
-    certain = "" if found.certain else ", as far as can be known: its tally is damaged, or that of another table"
+    if found.certain and not found.lost:
+        return "no reply is lost"
+    known = "" if found.certain else ", as far as can be known: its tally is damaged, or that of another table"
     replies = f"{found.lost:,} of {found.sound + found.lost:,} replies are damaged or missing"
-    return f"{replies}, which cost ${found.dollars:.2f}{certain}"
+    return f"{replies}, which cost ${found.dollars:.2f}{known}"
 
 
 def _replace(replies: Replies, found: Condition) -> None:

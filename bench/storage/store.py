@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.damage import room_for, set_aside, to_stderr
+from heistbench.bench.storage.damage import last_set_aside, room_for, set_aside, to_stderr
 from heistbench.bench.storage.digests import digest, digest_once
 from heistbench.bench.storage.locks import lock
 
@@ -101,7 +101,8 @@ class Store:
 
     def _compute(self, target: Path, fault: str, spec: Mapping[str, Any], build: Callable[[Path], None]) -> None:
         with room_for(target):
-            damaged = self._set_aside(target, fault) if os.path.lexists(target) else None
+            if os.path.lexists(target):
+                self._set_aside(target, fault)
             aside = target.with_name(target.name + PART)
             shutil.rmtree(aside, ignore_errors=True)
             try:
@@ -110,7 +111,7 @@ class Store:
             except BaseException:
                 shutil.rmtree(aside, ignore_errors=True)
                 raise
-        if damaged and _digests(damaged) != _digests(target):
+        if (damaged := last_set_aside(self.root, target)) and _digests(damaged) != _digests(target):
             self._tell_users(target)
 
     def _write(self, aside: Path, spec: Mapping[str, Any], build: Callable[[Path], None]) -> None:
@@ -123,10 +124,9 @@ class Store:
         manifest = {"kind": aside.parent.name, "files": files, "seconds": seconds, "uses": sorted(self._used)}
         write_json(aside / MANIFEST, {**manifest, "sha256": hash_of(manifest)})
 
-    def _set_aside(self, target: Path, fault: str) -> Path:
+    def _set_aside(self, target: Path, fault: str) -> None:
         place = set_aside(self.root, target)
         self.notice(f"{_name(target)} is damaged ({fault}) and is computed again; what was there is kept in {place}")
-        return place
 
     def _tell_users(self, target: Path) -> None:
         """Where an artifact came out different than before, name what was made from it, or may have been."""

@@ -133,7 +133,7 @@ def _kind_cells(kind: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _victim_cells(victim: Mapping[str, Any]) -> tuple[str, ...]:
-    queries = "damaged" if victim["queries"] is None else f"{victim['queries']:,}"
+    queries = "see verify" if victim["queries"] is None else f"{victim['queries']:,}"
     dollars = f"{victim['dollars']:,.2f}" if victim["paid"] and victim["dollars"] is not None else ""
     return victim["name"], victim["model"], queries, dollars, _size(victim["bytes"])
 
@@ -146,7 +146,7 @@ def _table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> Table:
     table = Table(box=SIMPLE)
     for at, column in enumerate(columns):
         text = at == 0 or column == "model"
-        table.add_column(column, justify="left" if text else "right", overflow="fold" if text else "ellipsis", no_wrap=not text)
+        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=column != "model")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

@@ -202,6 +202,26 @@ def test_a_cell_held_elsewhere_is_busy(tiny_copy: Any) -> None:
         context.ensure(RecordStage(context))
 
 
+def test_the_user_is_told_what_workers_notice_of_the_store(planned: running.Plan, tiny_run: Any) -> None:
+    lines, finished = list[str](), list[int]()
+    executor = FakeExecutor(lambda job: Done((f"cell {job.at}",)) if job.step == 2 else Done())
+    running.run(planned, Store(tiny_run.out / "store", lines.append), executor, finished.append)
+    assert sorted(lines) == ["cell 0", "cell 1", "cell 2"]
+
+
+@pytest.mark.parametrize("error", [None, Busy("elsewhere"), HeistError("bad file"), KeyError("x")])
+def test_what_a_step_notices_of_the_store_is_part_of_its_outcome(
+    planned: running.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException | None
+) -> None:
+    def work(context: StoredCell) -> None:
+        context.store.notice("something is damaged")
+        if error:
+            raise error
+
+    monkeypatch.setattr("heistbench.bench.runs.worker.steps", lambda cell: [Step("collect", "gpu", work)])
+    assert run_job(Job(0, planned.cells[0], 0, {}), tmp_path, NO_LIMIT, quietly).notices == ("something is damaged",)
+
+
 # failing
 
 

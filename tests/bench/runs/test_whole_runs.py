@@ -461,6 +461,22 @@ def test_a_damaged_model_is_trained_again(tiny_copy, heist: Callable) -> None:
     assert results(tiny_copy.out) == before
 
 
+@pytest.mark.parametrize("what", ["file", "dangling link"])
+def test_a_store_that_is_no_folder_is_one_line(tmp_path: Path, suite_file: Callable, heist: Callable, what: str) -> None:
+    store = tmp_path / "out" / "store"
+    store.parent.mkdir()
+    if what == "file":
+        store.write_text("mine")
+    else:
+        store.symlink_to(tmp_path / "nowhere")
+    ended = heist("run", suite_file(attacks=["answer_only"], controls=["untrained"], defenses=["none"]), "--out", store.parent)
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"heist: error: {store}: expected a folder that can be written to")
+    assert [path.name for path in store.parent.iterdir()] == ["store"]
+    assert store.is_symlink() or store.read_text() == "mine"
+
+
 def test_damaged_replies_of_a_local_model_are_asked_again(tiny_copy, heist: Callable) -> None:
     before = results(tiny_copy.out)
     for base in (tiny_copy.out / "store").glob("victims/*/replies.sqlite"):

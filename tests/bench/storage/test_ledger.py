@@ -8,9 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -286,7 +287,7 @@ def files_of(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("victims/*/*") if path.name in names)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.data())
 @pytest.mark.parametrize("state", ["paid", "paid_unfinished"])
 def test_any_flipped_bit_is_noticed_or_harms_nothing(request: pytest.FixtureRequest, state: str, data: st.DataObject) -> None:
@@ -300,7 +301,7 @@ def test_any_flipped_bit_is_noticed_or_harms_nothing(request: pytest.FixtureRequ
         nothing_is_asked_again_silently(Path(folder))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 @pytest.mark.parametrize("state", ["paid", "paid_unfinished"])
 def test_any_tail_that_is_cut_is_noticed(request: pytest.FixtureRequest, state: str, data: st.DataObject) -> None:
@@ -385,8 +386,62 @@ def test_an_index_that_is_damaged_costs_no_reply(tmp_path: Path) -> None:
     content[page.start + key] = ord("b")
     file_of(ledger).write_bytes(content)
     assert known(ledger) == {number: reply(number) for number in range(MANY)}
-    assert "0 of 40 replies are damaged or missing" in lines[0]
+    assert "was damaged; no reply is lost; what was there is kept in" in lines[0]
     assert ledger.spent() == (MANY, MANY / 2)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+def test_a_repair_that_is_interrupted_anywhere_loses_nothing(paid_unfinished: Path, error: Any) -> None:
+    """It fails at each of its steps in turn; the loss is still told, and the next repair keeps all that is sound."""
+    ended, steps = False, 0
+    while not ended:
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            shutil.copytree(paid_unfinished, folder, dirs_exist_ok=True)
+            ledger = Ledger(Store(Path(folder)), PAID)
+            with sqlite3.connect(file_of(ledger)) as base:
+                base.execute("DELETE FROM replies WHERE number IN (3, 40)")
+            base.close()
+            ended = interrupted_repair(ledger, Path(folder), steps, error, patch)
+            if not condition(ledger._replies).whole:
+                with pytest.raises(HeistError, match="damaged"):
+                    known(ledger)
+                repair(ledger._replies, Path(folder))
+            assert known(ledger) == {number: reply(number) for number in range(MANY) if number not in (2, 39)}
+            assert ledger.spent() == (MANY, MANY / 2)
+        steps += 1
+    assert steps > 5
+
+
+def interrupted_repair(ledger: Ledger, root: Path, steps: int, error: Any, patch: pytest.MonkeyPatch) -> bool:
+    """Whether a repair ends before it has changed the disk so many times."""
+    left = iter(range(steps))
+
+    def counted(change: Callable) -> Callable:
+        def change_or_fail(*words: Any, **options: Any) -> Any:
+            if next(left, None) is None:
+                raise error
+            return change(*words, **options)
+
+        return change_or_fail
+
+    with patch.context() as inner:
+        for home, name in ((Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (shutil, "copy2"), (shutil, "rmtree")):
+            inner.setattr(home, name, counted(getattr(home, name)))
+        try:
+            repair(ledger._replies, root)
+        except (HeistError, KeyboardInterrupt):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["plain", "a?mode=ro", "100%41#"])
+def test_replies_on_a_disk_that_cannot_be_written_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    ledger = Ledger(Store(tmp_path / name), PAID)
+    fill(ledger, range(MANY), 0.5)
+    monkeypatch.setattr("heistbench.bench.storage.replies.os.access", lambda *_: False)
+    assert known(ledger) == {number: reply(number) for number in range(MANY)}
+    with pytest.raises(HeistError, match="readonly"):
+        fill(ledger, range(MANY, MANY + 1))
 
 
 def test_a_spec_that_is_damaged_is_written_again(ledger: Ledger, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from fcntl import flock
 from pathlib import Path
 from random import Random
 
@@ -65,6 +67,26 @@ def test_another_lock_file_in_the_place_of_ours_is_left_alone(tmp_path: Path) ->
     assert {path.name for path in tmp_path.iterdir()} == {"theirs", "x.lock"}
 
 
+@pytest.mark.parametrize("how", [lock, shared])
+def test_a_file_that_its_last_holder_removed_before_we_got_it_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable
+) -> None:
+    removed = list[Path]()
+
+    def late(handle: int, flags: int) -> None:
+        if not removed:
+            removed.append(tmp_path / "x.lock")
+            removed[0].unlink()
+        flock(handle, flags)
+
+    monkeypatch.setattr("heistbench.bench.storage.locks.flock", late)
+    with how(tmp_path / "x"):
+        assert removed
+        with pytest.raises(Busy), lock(tmp_path / "x"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("what", ["folder", "link", "no folder"])
 def test_what_cannot_be_locked_is_one_line(tmp_path: Path, what: str) -> None:
     if what == "folder":
@@ -76,7 +98,7 @@ def test_what_cannot_be_locked_is_one_line(tmp_path: Path, what: str) -> None:
     if what == "no folder":
         (tmp_path / "file").touch()
         target = tmp_path / "file" / "x"
-    with pytest.raises(HeistError, match=rf"^{target}\.lock: cannot be locked \("), lock(target):
+    with pytest.raises(HeistError, match=rf"^{target.parent}: expected a folder that can be written to \("), lock(target):
         pass
 
 

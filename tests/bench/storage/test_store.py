@@ -263,6 +263,19 @@ def test_what_comes_out_different_is_told_with_the_results_that_rest_on_it(store
     assert "unrelated" not in told[1]
 
 
+def test_what_comes_out_different_is_told_though_it_took_two_attempts(store: Store, told: list[str]) -> None:
+    def wait(folder: Path) -> None:
+        raise Busy("elsewhere")
+
+    folder = store.once("below", SPEC, write_data)
+    store.once("top", SPEC, lambda folder: None)
+    (folder / "spec.json").write_text("damaged")
+    with pytest.raises(Busy):
+        store.once("below", SPEC, wait)
+    store.once("below", SPEC, lambda folder: write_text(folder / "text", "other"))
+    assert [line.split()[2] for line in told] == ["damaged", "out"]
+
+
 def test_a_manifest_names_what_an_artifact_was_made_from(store: Store) -> None:
     def build(folder: Path) -> None:
         store.once("inner", SPEC, write_data)
