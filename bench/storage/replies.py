@@ -133,12 +133,12 @@ class Replies:
     def add(self, base: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Write rows to a table opened for writing, all or none."""
         base.execute("BEGIN IMMEDIATE")
-        tally = _last(base)
-        for row in rows:
-            number, total = tally.rows + 1, tally.dollars + row.dollars
-            tally = Tally(number, total, digest_of(number, total, row))
-            base.execute(f"INSERT INTO replies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*tally, *row))
-        base.execute("COMMIT")
+        with base:  # commits, or rolls back
+            tally = _last(base)
+            for row in rows:
+                number, total = tally.rows + 1, tally.dollars + row.dollars
+                tally = Tally(number, total, digest_of(number, total, row))
+                base.execute(f"INSERT INTO replies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*tally, *row))
         self._write(tally)
 
     def tally(self) -> Tally | None:
@@ -199,6 +199,8 @@ class Replies:
         """Make an empty table, aside: where there is a file, there is a table in it."""
         aside = Replies(self.folder)
         aside.path = self.folder / f"{TABLE}.part"
+        for path in self.folder.glob(f"{TABLE}.part*"):  # of one that was killed here
+            path.unlink()
         aside.path.touch()
         with aside.connected() as base:
             # A write-ahead log survives the death of the process without waiting for the disk after each row.

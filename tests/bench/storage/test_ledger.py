@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -210,7 +210,7 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dead
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.floats(0, 1), st.binary(max_size=40))
 def test_of_a_torn_log_the_first_rows_are_kept_and_the_loss_is_told(unfinished: Path, share: float, garbage: bytes) -> None:
     with TemporaryDirectory() as folder:
@@ -287,7 +287,7 @@ def files_of(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("victims/*/*") if path.name in names)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.data())
 @pytest.mark.parametrize("state", ["paid", "paid_unfinished"])
 def test_any_flipped_bit_is_noticed_or_harms_nothing(request: pytest.FixtureRequest, state: str, data: st.DataObject) -> None:
@@ -301,7 +301,7 @@ def test_any_flipped_bit_is_noticed_or_harms_nothing(request: pytest.FixtureRequ
         nothing_is_asked_again_silently(Path(folder))
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.data())
 @pytest.mark.parametrize("state", ["paid", "paid_unfinished"])
 def test_any_tail_that_is_cut_is_noticed(request: pytest.FixtureRequest, state: str, data: st.DataObject) -> None:
@@ -313,7 +313,7 @@ def test_any_tail_that_is_cut_is_noticed(request: pytest.FixtureRequest, state: 
         nothing_is_asked_again_silently(Path(folder))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.sets(st.integers(1, MANY), min_size=1), st.booleans())
 def test_deleted_rows_are_noticed(paid: Path, numbers: set[int], last: bool) -> None:
     with TemporaryDirectory() as folder:
@@ -464,6 +464,39 @@ def test_a_writer_that_dies_between_row_and_tally_leaves_more_than_the_tally_say
     assert known(ledger, 6) == {number: reply(number) for number in range(6)}
     fill(ledger, range(6, 7))
     assert ledger._replies.tally().rows == 7
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_who_dies_while_he_makes_the_table_stops_nobody(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    left = iter(range(steps))
+    replace = Path.replace
+
+    def die(path: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            fill(ledger, range(3))
+    assert known(ledger, 1).keys() == ({0} if steps == 2 else set())
+    fill(ledger, range(1, 3))
+    assert known(ledger, 3).keys() == {1, 2} | ({0} if steps == 2 else set())
+
+
+def test_rows_are_written_all_or_none(ledger: Ledger) -> None:
+    def rows() -> Iterator[Row]:
+        yield Row(hash_of(query(1)), 0, "stop", 0.5, "", canonical(reply(1)))
+        raise MemoryError
+
+    fill(ledger, range(1), 0.5)
+    with ledger._replies.writing() as base:
+        with pytest.raises(MemoryError):
+            ledger._replies.add(base, rows())
+        ledger._replies.add(base, [Row(hash_of(query(2)), 0, "stop", 0.5, "", canonical(reply(2)))])
+    assert known(ledger, 3) == {0: reply(0), 2: reply(2)}
+    assert ledger.spent() == (2, 1.0)
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
