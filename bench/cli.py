@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from heistbench.bench.cli_leaderboard import Json, board_app
+from heistbench.bench.cli_store import store_app
 from heistbench.bench.contracts.errors import HeistError, PluginFailure, one_line
 from heistbench.bench.contracts.failures import DEBUG, traceback_text, wants_tracebacks
 from heistbench.bench.models.process import one_thread
@@ -25,6 +26,7 @@ app = App(
 pocket_app = App(name="pocket", help="The shipped model organisms.")
 app.command(board_app)
 app.command(pocket_app)
+app.command(store_app)
 
 Two = tuple[str, str] | None
 Debug = Annotated[bool, Parameter(negative="", help="Print the traceback of an error too, a plugin's above all.")]

@@ -12,9 +12,9 @@ from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import suggest
 from heistbench.bench.storage import shipped_models
+from heistbench.bench.storage.digests import digest_folder
 from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
 from heistbench.bench.storage.shipped_models import shipped_models as all_shipped
-from heistbench.bench.storage.store import digest_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -28,7 +28,7 @@ from heistbench.bench.prompting.compression import Style, compression_prompt
 from heistbench.bench.prompting.demonstrations import Demonstration, demonstration_prompt, read_shown
 from heistbench.bench.prompting.inversion import inversion_prompt
 from heistbench.bench.prompting.requests import DEEP_THINK, tool_prompt
-from heistbench.bench.storage.store import digest
+from heistbench.bench.storage.digests import digest
 
 HIDDEN = 64
 MEASURED = "measured on 500 development questions"

@@ -9,7 +9,7 @@ from typing import Any
 
 from heistbench.bench.runs.schedule import Plan
 from heistbench.bench.stages.record import cell_spec
-from heistbench.bench.storage.store import FORMAT, MANIFEST, Store, canonical
+from heistbench.bench.storage.store import FORMAT, Store, canonical, fault_of
 
 Sources = dict[str, str]
 """The hash of each plugin's source, by its name."""
@@ -30,7 +30,7 @@ def _kept(store: Store) -> dict[str, Sources]:
     """The sources that each record of the store was made with, by all else that it hangs on."""
     kept = {}
     for path in store.root.glob("record/*/spec.json"):
-        if path.with_name(MANIFEST).is_file():
+        if fault_of(path.parent) is None:
             spec = json.loads(path.read_text(encoding="utf-8"))
             kept[_without_sources(spec)] = _sources(spec)
     return kept

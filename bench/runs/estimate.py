@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
@@ -79,9 +81,17 @@ def duration(work: Sequence[Work], n: int, store: Store) -> float:
 
 def _pace(store: Store) -> float:
     """Seconds per token that a model was trained on."""
-    folders = [path.parent for path in store.root.glob("train/*/tuned.json") if path.with_name(MANIFEST).is_file()][:50]
-    tokens = sum(read_json(folder / "tuned.json")["tokens"] for folder in folders)
-    return sum(map(store.seconds, folders)) / tokens if tokens else SECONDS_PER_TOKEN
+    trained = [_trained(path.parent, store) for path in islice(store.root.glob(f"train/*/{MANIFEST}"), 50)]
+    tokens, seconds = sum(tokens for tokens, _ in trained), sum(seconds for _, seconds in trained)
+    return seconds / tokens if tokens else SECONDS_PER_TOKEN
+
+
+def _trained(folder: Path, store: Store) -> tuple[float, float]:
+    """Tokens and seconds that a model was trained for; none where its artifact is damaged."""
+    try:
+        return float(read_json(folder / "tuned.json")["tokens"]), store.seconds(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0
 
 
 def outline_table(name: str, lines: Sequence[Work]) -> Table:

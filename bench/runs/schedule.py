@@ -10,6 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -21,8 +22,9 @@ from heistbench.bench.runs.executors import Executor
 from heistbench.bench.runs.worker import Failed, Job, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
 from heistbench.bench.stages.record import cell_spec
+from heistbench.bench.storage.locks import shared
 from heistbench.bench.storage.records import Record, load
-from heistbench.bench.storage.store import MANIFEST, VICTIMS, Store
+from heistbench.bench.storage.store import IN_USE, MANIFEST, VICTIMS, Store
 from heistbench.bench.suites.cells import Cell
 
 PATIENCE = 0.5
@@ -58,6 +60,9 @@ class Watcher(Protocol):
     def failed(self, at: int, step: str, why: Failed) -> None:
         """A cell failed."""
 
+    def told(self, line: str) -> None:
+        """Something happened to the store that its user should know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -73,19 +78,17 @@ class Plan:
 
 
 def plan(cells: Sequence[Cell], store: Store) -> Plan:
-    """Which cells are missing from the store."""
+    """Which cells are missing from the store; a damaged record is missing."""
     return Plan(list(cells), [at for at, cell in enumerate(cells) if not store.has("record", cell_spec(cell))])
 
 
-def run(planned: Plan, executor: Executor, watcher: Watcher, limits: Limits = NO_LIMITS) -> None:
+def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limits: Limits = NO_LIMITS) -> None:
     """Compute what is missing, as far as that goes in the time of the run, and close the executor.
 
     Raises HeistError for the first cell that fails, where the limits say so; what is computed by then is kept.
     """
-    try:
+    with shared(store.root / IN_USE), closing(executor):
         _Schedule(planned, executor, watcher, limits).drain()
-    finally:
-        executor.close()
 
 
 def collected(planned: Plan, store: Store) -> dict[int, Record]:
@@ -141,6 +144,8 @@ class _Schedule:
         _, job = self.running.pop(future)
         outcome = future.result()
         self.spent[job.at] += time.monotonic() - self.started.pop(job.at)
+        for line in outcome.notices:
+            self.watcher.told(line)
         if isinstance(outcome, Waiting):
             self.parked.append((job, Path(outcome.target)))
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -60,7 +60,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step's artifacts are in the store."""
+    """The step's artifacts are in the store. `notices`, here as below, are what the user should know of the store."""
+
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Waiting:
     """Another process computes what this step needs at `target`; try again later."""
 
     target: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Failed:
     reason: str
     details: str = ""
     log: str = ""
+    notices: tuple[str, ...] = ()
 
 
 Outcome = Done | Waiting | Failed
@@ -84,8 +88,13 @@ Outcome = Done | Waiting | Failed
 
 def run_job(job: Job, conditions: Conditions, progress: Progress) -> Outcome:
     """Run a step. Whatever it raises becomes its outcome, `sys.exit` included; only Ctrl-C passes through."""
+    notices = list[str]()
+    outcome = _run_job(job, conditions, Store(conditions.root, notices.append), progress)
+    return replace(outcome, notices=tuple(notices))
+
+
+def _run_job(job: Job, conditions: Conditions, store: Store, progress: Progress) -> Outcome:
     checkpoints.know(job.models)
-    store = Store(conditions.root)
     try:
         steps(job.cell)[job.step].run(StoredCell(job.cell, store, conditions.budget, progress, conditions.wall))
     except Busy as busy:
@@ -97,7 +106,7 @@ def run_job(job: Job, conditions: Conditions, progress: Progress) -> Outcome:
     except PluginFailure as failure:
         return _failed(failure.reason, failure.details or traceback_text(failure), failure.log)
     except BaseException as error:
-        return _failed(blame(error), traceback_text(error), keep_traceback(error, log_of(conditions.root)))
+        return _failed(blame(error), traceback_text(error), keep_traceback(error, log_of(store.root)))
     return Done()
 
 

@@ -6,7 +6,6 @@ those that were answered or billed; as many again may be sent without a reply, s
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Usage
-from heistbench.bench.storage.ledger import Ledger, Query, ledgers
+from heistbench.bench.storage.ledger import Query, is_paid, ledgers, spent_in
 from heistbench.bench.storage.store import Store, canonical
 
 if TYPE_CHECKING:
@@ -53,14 +52,12 @@ def price(usage: Usage, prices: Prices | None) -> float:
 
 
 def spent(store: Store) -> Spent:
-    """What all victims behind an API have cost in a store so far."""
+    """What all victims behind an API have cost in a store so far. Raises HeistError where paid replies are damaged."""
     total = Spent()
     for folder in ledgers(store):
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        if spec["api"]:
-            ledger = Ledger(store, spec)
-            queries, dollars = ledger.spent()
-            total = Spent(total.queries + queries, total.dollars + dollars, total.unanswered + ledger.unanswered())
+        if is_paid(folder):
+            queries, dollars, unanswered = spent_in(folder)
+            total = Spent(total.queries + queries, total.dollars + dollars, total.unanswered + unanswered)
     return total
 
 

@@ -19,7 +19,8 @@ from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import waiting
 from heistbench.bench.stages.summaries import Summarize, summarize, with_summaries
 from heistbench.bench.storage.ledger import Ledger, Query
-from heistbench.bench.storage.store import VICTIMS, Store, lock
+from heistbench.bench.storage.locks import lock
+from heistbench.bench.storage.store import VICTIMS, Store
 from heistbench.bench.suites.reply_sources import Provider, Recorded, Weights, recorded_identity
 from heistbench.bench.suites.settings import Victim
 

@@ -19,7 +19,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.store import digest, write_bytes
+from heistbench.bench.storage.digests import digest_once
+from heistbench.bench.storage.store import write_bytes
 
 T = TypeVar("T")
 SETTING = "HEIST_DATA"
@@ -52,8 +53,7 @@ class DataFile:
 
     def digest(self) -> str:
         """The sha256 of the file as it is on this machine."""
-        path = self.locate()
-        return _digest(path, path.stat().st_mtime_ns)
+        return digest_once(self.locate())
 
     def _download(self, path: Path) -> None:
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
@@ -122,12 +122,6 @@ def data_folder() -> Path:
 def as_pinned(digests: str) -> bool:
     """Whether all digests in a task's `data_digest` are listed in `tasks/data.sha256`."""
     return set(digests.split()) <= set(_checksums().values())
-
-
-@cache
-def _digest(path: Path, changed: int) -> str:
-    """The digest of a file last changed at that time, cached so that a large file is read once per process."""
-    return digest(path)
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.storage.store import digest
+from heistbench.bench.storage.digests import digest
 
 SHIPPED = Path(__file__).parents[2] / "tasks" / "models"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,99}/[A-Za-z0-9_-]{1,99}")

@@ -1,8 +1,9 @@
 """The store: what a stage computes is kept under the hash of all that could change it, and computed once.
 
-An artifact is a directory `<kind>/<identity>/`. It is written aside and renamed; its `manifest.json`, with the digest of
-every file, is written last: a directory without one is not there. A lock held while an artifact is computed is let go by
-the system when its holder dies, so a killed run leaves nothing behind but work to do again.
+An artifact is a directory `<kind>/<identity>/`. It is written aside and renamed; its `manifest.json` is written last, with the
+digest of every file and the artifacts it was made from: a directory without one is not there. A lock held while an artifact is
+computed is let go by the system when its holder dies, so a killed run leaves nothing behind but work to do again. What is damaged
+is set aside and computed again.
 """
 
 from __future__ import annotations
@@ -13,20 +14,27 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from heistbench.bench.contracts.errors import Busy, HeistError
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.damage import last_set_aside, room_for, set_aside, to_stderr
+from heistbench.bench.storage.digests import digest, digest_once
+from heistbench.bench.storage.locks import lock
 
 FORMAT = 2
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
 MANIFEST = "manifest.json"
 VICTIMS = "victims"
 """The folder of the ledgers, which are no artifacts."""
+IN_USE = "in-use"
+"""What a run shares with other runs while it uses a store, and who cleans it up holds alone."""
+PART = ".part"
+"""How names end of what is being written."""
 
 
 def canonical(value: Any) -> str:
@@ -44,68 +52,138 @@ def identify(spec: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """A directory of artifacts."""
+    """A directory of artifacts. `notice` is told, in one line each, what its users should know: above all of damage.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    The files of an artifact are hashed once a process, and again where size, time of change or inode differ. What changes without
+    any of them is found by `heist store verify`, which always hashes.
+    """
+
+    def __init__(self, root: Path, notice: Callable[[str], None] = to_stderr) -> None:
+        self.root, self.notice = root, notice
+        self._used = set[str]()
 
     def path(self, kind: str, spec: Mapping[str, Any]) -> Path:
         """Where the artifact of a spec lies, or would."""
         return self.root / kind / identify(spec)
 
     def has(self, kind: str, spec: Mapping[str, Any]) -> bool:
-        """True when the artifact is there, whole or damaged."""
-        return (self.path(kind, spec) / MANIFEST).is_file()
+        """True when the artifact is there, as it was written."""
+        return fault_of(self.path(kind, spec)) is None
 
     def verified(self, kind: str, spec: Mapping[str, Any]) -> Path:
         """The directory of an artifact that is there. Raises HeistError when it is not, or is damaged."""
-        return _verified(self.path(kind, spec))
+        target = self.path(kind, spec)
+        if (fault := fault_of(target)) is not None:
+            raise HeistError(f"damaged artifact {target}: {fault}; the same command computes it again")
+        return self._noted(target)
 
     def seconds(self, folder: Path) -> float:
         """How long an artifact took to build."""
-        return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["seconds"])
+        return float(read_json(folder / MANIFEST)["seconds"])
 
     def once(self, kind: str, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        """The artifact's directory; `build` fills an empty one when there is none yet.
+        """The artifact's directory; `build` fills an empty one when there is none yet, or a damaged one.
 
-        Raises Busy while another process builds it, HeistError when it is there but damaged.
+        What is damaged is set aside, and `notice` is told. Raises Busy while another process builds it, HeistError where it
+        cannot be written.
         """
         target = self.path(kind, spec)
-        if (target / MANIFEST).is_file():
-            return _verified(target)
-        with lock(target):
-            if (target / MANIFEST).is_file():
-                return _verified(target)
-            aside = target.with_name(target.name + ".part")
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            started = time.monotonic()
-            build(aside)
-            write_json(aside / "spec.json", spec)
-            files = {str(p.relative_to(aside)): digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
-            manifest = {"kind": kind, "files": files, "seconds": round(time.monotonic() - started, 3)}
-            write_json(aside / MANIFEST, manifest)
-            # What stands here without a manifest is the rest of something that never finished.
-            shutil.rmtree(target, ignore_errors=True)
-            aside.rename(target)
+        if fault_of(target) is not None:
+            with lock(target):
+                if (fault := fault_of(target)) is not None:
+                    self._compute(target, fault, spec, build)
+        return self._noted(target)
+
+    def _noted(self, target: Path) -> Path:
+        """An artifact that is used: whatever is made from now on may be made from it."""
+        self._used.add(_name(target))
         return target
 
+    def _compute(self, target: Path, fault: str, spec: Mapping[str, Any], build: Callable[[Path], None]) -> None:
+        with room_for(target):
+            if os.path.lexists(target):
+                self._set_aside(target, fault)
+            aside = target.with_name(target.name + PART)
+            shutil.rmtree(aside, ignore_errors=True)
+            try:
+                self._write(aside, spec, build)
+                aside.rename(target)
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
+        if (damaged := last_set_aside(self.root, target)) and _digests(damaged) != _digests(target):
+            self._tell_users(target)
 
-@contextmanager
-def lock(target: Path) -> Iterator[None]:
-    """Hold what is computed at `target`. Raises Busy while another process does."""
-    from filelock import FileLock, Timeout
+    def _write(self, aside: Path, spec: Mapping[str, Any], build: Callable[[Path], None]) -> None:
+        aside.mkdir(parents=True)
+        started = time.monotonic()
+        build(aside)
+        write_json(aside / "spec.json", spec)
+        files = {str(p.relative_to(aside)): digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+        seconds = round(time.monotonic() - started, 3)
+        manifest = {"kind": aside.parent.name, "files": files, "seconds": seconds, "uses": sorted(self._used)}
+        write_json(aside / MANIFEST, {**manifest, "sha256": hash_of(manifest)})
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{target}.lock")
+    def _set_aside(self, target: Path, fault: str) -> None:
+        place = set_aside(self.root, target)
+        self.notice(f"{_name(target)} is damaged ({fault}) and is computed again; what was there is kept in {place}")
+
+    def _tell_users(self, target: Path) -> None:
+        """Where an artifact came out different than before, name what was made from it, or may have been."""
+        name, manifests = _name(target), self.root.glob(f"*/*/{MANIFEST}")
+        if users := sorted(_name(path.parent) for path in manifests if name in made_from(path.parent)):
+            self.notice(
+                f"{name} came out different than before; results that may rest on the earlier one are kept:"
+                f" {', '.join(users)}; delete them to compute them again, too"
+            )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an artifact. Raises OSError or ValueError where it is not there, or not as it was written."""
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise Busy(str(target)) from None
+        manifest = read_json(folder / MANIFEST)
+    except RecursionError:
+        manifest = None
+    if not isinstance(manifest, dict) or manifest.pop("sha256", None) != hash_of(manifest):
+        raise ValueError("not as it was written")
+    return manifest
+
+
+def fault_of(folder: Path, digest_of: Callable[[Path], str] = digest_once) -> str | None:
+    """What is wrong with an artifact; None where it is there as it was written.
+
+    Raises HeistError for one that may not be read.
+    """
     try:
-        yield
-    finally:
-        lock.release()
+        files = read_manifest(folder)["files"]
+        wrong = next((name for name, expected in files.items() if digest_of(folder / name) != expected), None)
+    except PermissionError as error:
+        raise HeistError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    except (OSError, ValueError):
+        wrong = MANIFEST
+    return wrong and f"{wrong} is not what was written"
+
+
+def _name(target: Path) -> str:
+    return f"{target.parent.name}/{target.name}"
+
+
+def made_from(folder: Path) -> list[str]:
+    """The artifacts that one was made from, or may have been."""
+    try:
+        uses: list[str] = read_manifest(folder)["uses"]
+    except (OSError, ValueError):
+        return []
+    return uses
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The digests of an artifact's files, those of its manifest where that can be read."""
+    try:
+        files: dict[str, str] = read_manifest(folder)["files"]
+    except (OSError, ValueError):
+        return {str(p.relative_to(folder)): digest(p) for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST}
+    return files
 
 
 def read_json(path: Path) -> Any:
@@ -123,15 +201,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file aside, flush it to disk and rename it."""
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
+    """Write a file aside, flush it to disk if it is to outlive a power failure, and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
 
 
 def write_lines(path: Path, rows: list[Any]) -> None:
@@ -150,18 +234,6 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest_folder(folder: Path) -> str:
-    """sha256 over the names and digests of a folder's files."""
-    lines = [f"{p.relative_to(folder)} {digest(p)}" for p in sorted(folder.rglob("*")) if p.is_file()]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 @cache
 def _field_names(cls: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))
@@ -175,14 +247,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"not JSON: {type(value).__name__}")
-
-
-def _verified(folder: Path) -> Path:
-    try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        damaged = [n for n, expected in files.items() if not (folder / n).is_file() or digest(folder / n) != expected]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        damaged = [MANIFEST]
-    if damaged:
-        raise HeistError(f"damaged artifact {folder / damaged[0]}: not what was written; delete {folder} to compute it again")
-    return folder

@@ -51,6 +51,10 @@ class Lines:
         self.failures.append(Failure(arm=arm, step=step, reason=why.reason, details=why.details, log=why.log, created=created))
         self.tell(f"failed: {self.title(at)}, in {step}: {why.reason}")
 
+    def told(self, line: str) -> None:
+        """See `Watcher.told`."""
+        self.tell(f"heist: {line}")
+
     def tell(self, line: str) -> None:
         """Show a line."""
         print(line, file=self._stream, flush=True)

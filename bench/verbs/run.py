@@ -122,7 +122,7 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
     conditions = Conditions(store.root, options.budget, options.plugins, wall, options.memory)
     with watching(console, planned) as watcher:
         executor = open_executor(options.executor, conditions, jobs, watcher.noted)
-        run(planned, executor, watcher, options.limits)
+        run(planned, store, executor, watcher, options.limits)
     return planned, watcher.failures
 
 

@@ -11,8 +11,8 @@ from heistbench.bench import HeistError
 from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.models.checkpoints import checkpoint, forget, know, resolved
 from heistbench.bench.models.pocket_models import PUPILS
+from heistbench.bench.storage.digests import digest, digest_folder
 from heistbench.bench.storage.shipped_models import SHIPPED, card
-from heistbench.bench.storage.store import digest, digest_folder
 
 MODELS = [f"pocket/{name}" for name in PUPILS]
 

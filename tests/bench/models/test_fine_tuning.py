@@ -27,7 +27,7 @@ from heistbench.bench.models.fine_tuning import (
 )
 from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.models.transformers_engine import TransformersEngine
-from heistbench.bench.storage.store import digest
+from heistbench.bench.storage.digests import digest
 from heistbench.bench.suites.files import load_suite
 
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)

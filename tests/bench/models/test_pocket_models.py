@@ -26,8 +26,8 @@ from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import render_prompt
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.pocket_models import MEASURED, PUPILS, build, steps
+from heistbench.bench.storage.digests import digest
 from heistbench.bench.storage.shipped_models import SHIPPED
-from heistbench.bench.storage.store import digest
 
 SCALE = 0.002
 

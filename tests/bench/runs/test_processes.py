@@ -150,7 +150,7 @@ def test_jobs_carry_the_models_that_the_run_has_resolved(tiny_run: Any, tmp_path
     planned = schedule.plan(cells(load_suite(str(tiny_run.suite)))[:1], Store(tmp_path))
     executor = Watching(Conditions(tmp_path), 1, lambda *_: None)
     with pytest.raises(HeistError, match="enough"):
-        schedule.run(planned, executor, Lines(planned), schedule.Limits(fail_fast=True))
+        schedule.run(planned, Store(tmp_path), executor, Lines(planned), schedule.Limits(fail_fast=True))
     assert {"pocket/victim-1", "pocket/surrogate", "pocket/base"} <= jobs[0].models.keys()
 
 

@@ -123,7 +123,7 @@ def test_a_victim_that_is_out_ends_a_run_soon_and_the_same_command_continues(
     monkeypatch.setattr(asking, "LINE_EVERY", 0.1)
     server.faults = Faults()
     server.says = lambda asked: pocket_victim(asked) if server.delivered.total() < 7 else Said("down", status=503)
-    command = ("run", remote_suite(attacks=["answer_only"]), "--out", tmp_path / "out", "--jobs", 1)
+    command = ("run", remote_suite(attacks=["answer_only"]), "--out", tmp_path / "out", "--executor", "here")
     ended = heist(*command)
     assert ended.code == 2
     *waited, why = ended.err.splitlines()

@@ -56,6 +56,7 @@ class Watcher:
         self.steps: list[tuple[int, str]] = []
         self.done: list[int] = []
         self.failures: list[tuple[int, str, str]] = []
+        self.lines: list[str] = []
 
     def begun(self, at: int, step: str) -> None:
         self.steps.append((at, step))
@@ -67,6 +68,9 @@ class Watcher:
 
     def failed(self, at: int, step: str, why: Failed) -> None:
         self.failures.append((at, step, why.reason))
+
+    def told(self, line: str) -> None:
+        self.lines.append(line)
 
 
 class ThreadedExecutor(FakeExecutor):
@@ -104,12 +108,12 @@ def planned(tiny_run: Any) -> running.Plan:
 
 
 @pytest.fixture
-def run(planned: running.Plan) -> Callable[..., Watcher]:
+def run(planned: running.Plan, tmp_path: Path) -> Callable[..., Watcher]:
     """Runs the plan; returns what a watcher was told."""
 
     def run(executor: FakeExecutor, limits: running.Limits = running.NO_LIMITS) -> Watcher:
         watcher = Watcher()
-        running.run(planned, executor, watcher, limits)
+        running.run(planned, Store(tmp_path), executor, watcher, limits)
         return watcher
 
     return run
@@ -141,7 +145,7 @@ def test_a_cell_that_was_begun_comes_before_the_next(run: Callable) -> None:
     assert [job.at for _, job in executor.jobs] == [0] * 5 + [1] * 5 + [2] * 5
 
 
-def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell]) -> None:
+def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell], tmp_path: Path) -> None:
     slots: list[frozenset[Need]] = [frozenset({"network", "cpu"}), frozenset({"gpu"})]
     training, side_by_side = threading.Event(), list[bool]()
 
@@ -153,7 +157,7 @@ def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell]) ->
         return Done()
 
     executor, watcher = ThreadedExecutor(outcome, slots), Watcher()
-    running.run(running.Plan(remote_cells, [0, 1]), executor, watcher)
+    running.run(running.Plan(remote_cells, [0, 1]), Store(tmp_path), executor, watcher)
     assert sorted(watcher.done) == [0, 1]
     assert side_by_side == [True]
     assert executor.overlaps == 0
@@ -220,6 +224,24 @@ def test_a_cell_held_elsewhere_is_busy(tiny_copy: Any) -> None:
         context.ensure(RecordStage(context))
 
 
+def test_the_user_is_told_what_workers_notice_of_the_store(run: Callable[..., Watcher]) -> None:
+    watcher = run(FakeExecutor(lambda job: Done((f"cell {job.at}",)) if job.step == 2 else Done()))
+    assert sorted(watcher.lines) == ["cell 0", "cell 1", "cell 2"]
+
+
+@pytest.mark.parametrize("error", [None, Busy("elsewhere"), HeistError("bad file"), KeyError("x")])
+def test_what_a_step_notices_of_the_store_is_part_of_its_outcome(
+    planned: running.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException | None
+) -> None:
+    def work(context: StoredCell) -> None:
+        context.store.notice("something is damaged")
+        if error:
+            raise error
+
+    monkeypatch.setattr("heistbench.bench.runs.worker.steps", lambda cell: [Step("collect", "gpu", work)])
+    assert run_job(Job(0, planned.cells[0], 0, {}), Conditions(tmp_path), quietly).notices == ("something is damaged",)
+
+
 # failing
 
 
@@ -264,11 +286,11 @@ def test_what_waited_for_a_failed_step_is_tried_again(run: Callable, monkeypatch
     assert sorted(watcher.done) == [0, 2]
 
 
-def test_a_step_that_no_slot_can_run_fails(remote_cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_no_slot_can_run_fails(remote_cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "PATIENCE", 0.0)
     watcher = Watcher()
     executor = FakeExecutor(lambda job: Done(), [frozenset({"network", "cpu"})])
-    running.run(running.Plan(remote_cells, [0, 1]), executor, watcher)
+    running.run(running.Plan(remote_cells, [0, 1]), Store(tmp_path), executor, watcher)
     assert sorted(watcher.failures) == [(at, "train", "its step train needs gpu, which no worker has") for at in (0, 1)]
 
 

@@ -414,30 +414,79 @@ def damage(path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("how", [("--executor", "here"), ("--jobs", 2)])
 @pytest.mark.parametrize("kind", ["record", "utility"])
-def test_a_damaged_artifact_is_named(tiny_copy, heist: Callable, kind: str) -> None:
-    folder = artifacts(tiny_copy.out, kind)[0]
-    file = damage(folder / f"{kind}.json")
+def test_a_damaged_artifact_is_computed_again_and_the_user_is_told(tiny_copy, heist: Callable, kind: str, how: tuple) -> None:
+    before, folder = results(tiny_copy.out), artifacts(tiny_copy.out, kind)[0]
+    damage(folder / f"{kind}.json")
     if kind != "record":  # what only a new cell would read
         shutil.rmtree(tiny_copy.out / "store" / "record")
-    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
-    assert ended.code == 2
-    assert str(file) in ended.err
-    assert "delete" in ended.err
-    assert [line.startswith("heist: error: ") for line in ended.err.splitlines() if not line.startswith("done: ")] == [True]
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, *how)
+    assert ended.code == 0, ended.err
+    (line,) = [line for line in ended.err.splitlines() if not line.startswith("done: ")]
+    place = tiny_copy.out / "store" / "damaged" / kind / f"{folder.name}-1"
+    assert line == (
+        f"heist: {kind}/{folder.name} is damaged ({kind}.json is not what was written) and is computed again;"
+        f" what was there is kept in {place}"
+    )
+    assert (place / f"{kind}.json").is_file()
+    assert results(tiny_copy.out) == before
+    assert heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here").err == ""
 
 
-def test_a_damaged_model_is_named_by_the_cell_that_needs_it(tiny_copy, heist: Callable) -> None:
+def test_a_damaged_record_that_cannot_be_read_stands_in_nobodys_way(tiny_copy, heist: Callable) -> None:
+    """Where cells are missing, the specs of all records are looked at, and the pace of all training."""
+    before = results(tiny_copy.out)
+    for name in ("spec.json", "manifest.json", "record.json"):
+        for folder in artifacts(tiny_copy.out, "record")[:3]:
+            (folder / name).write_text("[" * 100_000)
     for folder in artifacts(tiny_copy.out, "train"):
+        (folder / "tuned.json").write_text("{")
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
+    assert ended.code == 0, ended.err
+    assert "20 cells, 3 to compute" in ended.out
+    assert results(tiny_copy.out) == before
+
+
+def test_a_damaged_model_is_trained_again(tiny_copy, heist: Callable) -> None:
+    before, models = results(tiny_copy.out), artifacts(tiny_copy.out, "train")[:2]
+    for folder in models:
         damage(folder / "model" / "model.safetensors")
     shutil.rmtree(tiny_copy.out / "store" / "examine")
     shutil.rmtree(tiny_copy.out / "store" / "record")
     ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
+    assert ended.code == 0, ended.err
+    for folder in models:
+        assert f"train/{folder.name} is damaged (model/model.safetensors is not what was written)" in ended.err
+    assert results(tiny_copy.out) == before
+
+
+@pytest.mark.parametrize("what", ["file", "dangling link"])
+def test_a_store_that_is_no_folder_is_one_line(tmp_path: Path, suite_file: Callable, heist: Callable, what: str) -> None:
+    store = tmp_path / "out" / "store"
+    store.parent.mkdir()
+    if what == "file":
+        store.write_text("mine")
+    else:
+        store.symlink_to(tmp_path / "nowhere")
+    ended = heist("run", suite_file(attacks=["answer_only"], controls=["untrained"], defenses=["none"]), "--out", store.parent)
     assert ended.code == 2
-    error = ended.err.splitlines()[-1]
-    assert error.startswith("heist: error: cell ")
-    assert "damaged artifact" in error
-    assert "model.safetensors" in error
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"heist: error: {store}: expected a folder that can be written to")
+    assert [path.name for path in store.parent.iterdir()] == ["store"]
+    assert store.is_symlink() or store.read_text() == "mine"
+
+
+def test_damaged_replies_of_a_local_model_are_asked_again(tiny_copy, heist: Callable) -> None:
+    before = results(tiny_copy.out)
+    for base in (tiny_copy.out / "store").glob("victims/*/replies.sqlite"):
+        damage(base)
+    for kind in ("record", "collect", "utility"):
+        shutil.rmtree(tiny_copy.out / "store" / kind)
+    ended = heist("run", tiny_copy.suite, "--out", tiny_copy.out, "--executor", "here")
+    assert ended.code == 0, ended.err
+    assert "replies are damaged or missing" in ended.err
+    assert results(tiny_copy.out) == before
 
 
 def test_a_deleted_artifact_is_computed_again(tiny_copy, heist: Callable) -> None:

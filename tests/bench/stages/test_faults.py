@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,43 @@ def test_nothing_is_lost_or_paid_for_twice_when_the_process_is_killed(tmp_path: 
     again = Counter(server.delivered.values())
     assert set(again) <= {1, 2}
     assert again[2] <= connections  # what was on its way when the process died
+
+
+def flip(folder: Path) -> None:
+    """One bit of one reply, in the middle of the file."""
+    base = next(folder.glob("victims/*/replies.sqlite"))
+    content = bytearray(base.read_bytes())
+    content[content.rindex(b"question 150") + 9] ^= 1
+    base.write_bytes(content)
+
+
+def truncate(folder: Path) -> None:
+    """All pages but the first ones."""
+    base = next(folder.glob("victims/*/replies.sqlite"))
+    base.write_bytes(base.read_bytes()[: 4096 * 4])
+
+
+def delete(folder: Path) -> None:
+    """The whole table."""
+    next(folder.glob("victims/*/replies.sqlite")).unlink()
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, delete])
+def test_damaged_replies_are_not_paid_for_again_until_a_person_says_so(
+    tmp_path: Path, heist: Callable, damage: Callable[[Path], None]
+) -> None:
+    n, folder = 300, tmp_path / "store"
+    with Server(says) as server:
+        first = ask(server.url, folder, n, 20)
+        damage(folder)
+        for _ in range(2):
+            with pytest.raises(HeistError, match=r"replies are damaged or missing, .* `heist store verify --out \S+ --repair`"):
+                ask(server.url, folder, n, 20)
+        assert server.requests.total() == n
+        assert heist("store", "verify", "--out", tmp_path, "--repair").code == 0
+        assert ask(server.url, folder, n, 20) == first
+        lost = server.requests.total() - n
+    assert (lost == 1) if damage is flip else (1 < lost <= n)
 
 
 @pytest.mark.parametrize("status", [200, 401])

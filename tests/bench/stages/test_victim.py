@@ -455,7 +455,7 @@ def test_models_of_our_own_know_no_budget(make: Callable[..., VictimModel]) -> N
 
 
 def test_one_process_at_a_time_spends(make: Callable[..., VictimModel], tmp_path: Path) -> None:
-    from heistbench.bench.storage.store import lock
+    from heistbench.bench.storage.locks import lock
 
     other = API.model_copy(update={"name": "other", "decoding": LOCAL.decoding})
     with lock(tmp_path / "victims" / "paid"):

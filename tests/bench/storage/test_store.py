@@ -1,21 +1,34 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heistbench.bench import HeistError, Usage, Verdict
 from heistbench.bench.contracts.errors import Busy
-from heistbench.bench.storage.store import Store, canonical, hash_of, identify, read_lines, write_json, write_lines, write_text
+from heistbench.bench.storage.digests import digest
+from heistbench.bench.storage.locks import lock
+from heistbench.bench.storage.store import (
+    Store,
+    canonical,
+    hash_of,
+    identify,
+    read_lines,
+    read_manifest,
+    write_json,
+    write_lines,
+    write_text,
+)
 
 SPEC = {"what": "a", "seed": 1}
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -146,29 +159,149 @@ def test_a_directory_without_a_manifest_is_not_there(store: Store) -> None:
     assert (target / "inner" / "data.txt").exists()
 
 
+@pytest.fixture
+def told(store: Store) -> list[str]:
+    """What the user is told of the store."""
+    store.notice = (lines := list[str]()).append
+    return lines
+
+
+def set_aside(store: Store, kind: str = "kind") -> list[Path]:
+    return sorted((store.root / "damaged" / kind).glob("*"))
+
+
 @pytest.mark.parametrize("name", ["inner/data.txt", "spec.json"])
-def test_a_changed_file_is_named(store: Store, name: str) -> None:
+def test_a_changed_file_is_set_aside_and_computed_again(store: Store, told: list[str], name: str) -> None:
     folder = store.once("kind", SPEC, write_data)
+    whole = (folder / name).read_text()
     (folder / name).write_text("other")
-    with pytest.raises(HeistError, match=name):
-        store.once("kind", SPEC, write_data)
+    assert not store.has("kind", SPEC)
+    assert store.once("kind", SPEC, write_data) == folder
+    assert (folder / name).read_text() == whole
+    assert [place.name for place in set_aside(store)] == [f"{folder.name}-1"]
+    assert (set_aside(store)[0] / name).read_text() == "other"
+    (line,) = told
+    assert line.startswith(f"kind/{folder.name} is damaged ({name} is not what was written) and is computed again")
+    assert str(set_aside(store)[0]) in line
 
 
-def test_a_missing_file_is_named(store: Store) -> None:
+def test_what_is_damaged_again_is_set_aside_beside_it(store: Store, told: list[str]) -> None:
+    for _ in range(3):
+        folder = store.once("kind", SPEC, write_data)
+        (folder / "inner" / "data.txt").unlink()
+    store.once("kind", SPEC, write_data)
+    assert [place.name for place in set_aside(store)] == [f"{folder.name}-{n}" for n in (1, 2, 3)]
+    assert len(told) == 3
+
+
+@given(st.data())
+def test_any_flipped_bit_or_cut_tail_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    lines = list[str]()
+    store = Store(tmp_path_factory.mktemp("store"), lines.append)
     folder = store.once("kind", SPEC, write_data)
-    (folder / "inner" / "data.txt").unlink()
-    with pytest.raises(HeistError, match=r"data\.txt"):
-        store.once("kind", SPEC, write_data)
+    path = data.draw(st.sampled_from(sorted(p for p in folder.rglob("*") if p.is_file())))
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[at:]
+    else:
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    if path.name == "manifest.json" and store.has("kind", SPEC):
+        return  # the same JSON in other words, such as without the last line's end
+    with pytest.raises(HeistError, match=r"damaged artifact .*; the same command computes it again"):
+        store.verified("kind", SPEC)
+    store.once("kind", SPEC, write_data)
+    assert len(lines) == 1
+    assert (store.verified("kind", SPEC) / "inner" / "data.txt").read_text() == "payload"
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"files": []}', '{"files": null}', "{}", '{"files": {"spec.json": 1}}']
+    "content", ["", "{", "[]", "null", '{"files": []}', '{"files": null}', "{}", '{"files": {"spec.json": 1}}', "[" * 100_000]
 )
-def test_a_damaged_manifest_is_an_error_that_names_the_artifact(store: Store, content: str) -> None:
+def test_a_damaged_manifest_is_computed_again(store: Store, told: list[str], content: str) -> None:
     folder = store.once("kind", SPEC, write_data)
     (folder / "manifest.json").write_text(content)
-    with pytest.raises(HeistError, match=str(folder)):
-        store.once("kind", SPEC, write_data)
+    store.once("kind", SPEC, write_data)
+    assert store.has("kind", SPEC)
+    assert "manifest.json is not what was written" in told[0]
+
+
+@pytest.mark.parametrize("what", ["file", "link", "dangling"])
+def test_what_is_no_folder_is_set_aside(store: Store, told: list[str], tmp_path: Path, what: str) -> None:
+    target = store.path("kind", SPEC)
+    target.parent.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.txt").write_text("mine")
+    if what == "file":
+        target.write_text("a file")
+    else:
+        target.symlink_to(tmp_path / ("elsewhere" if what == "link" else "nowhere"))
+    assert (store.once("kind", SPEC, write_data) / "inner" / "data.txt").is_file()
+    assert not target.is_symlink()
+    assert (tmp_path / "elsewhere" / "mine.txt").read_text() == "mine"
+    assert len(set_aside(store)) == len(told) == 1
+
+
+def test_what_comes_out_different_is_told_with_the_results_that_rest_on_it(store: Store, told: list[str]) -> None:
+    def build(text: str) -> Callable[[Path], None]:
+        return lambda folder: write_text(folder / "text", text)
+
+    def build_top(folder: Path) -> None:
+        store.once("below", SPEC, build("below"))
+        write_text(folder / "text", "top")
+
+    Store(store.root).once("unrelated", SPEC, build("alone"))
+    top, below = store.once("top", SPEC, build_top), store.path("below", SPEC)
+    for text, lines in (("below", 1), ("not as before", 2)):
+        told.clear()
+        (below / "text").write_text("damaged")
+        store.once("below", SPEC, build(text))
+        assert len(told) == lines
+    assert told[1].startswith(f"below/{below.name} came out different than before")
+    assert f"top/{top.name};" in told[1]
+    assert "unrelated" not in told[1]
+
+
+def test_what_comes_out_different_is_told_though_it_took_two_attempts(store: Store, told: list[str]) -> None:
+    def wait(folder: Path) -> None:
+        raise Busy("elsewhere")
+
+    folder = store.once("below", SPEC, write_data)
+    store.once("top", SPEC, lambda folder: None)
+    (folder / "spec.json").write_text("damaged")
+    with pytest.raises(Busy):
+        store.once("below", SPEC, wait)
+    store.once("below", SPEC, lambda folder: write_text(folder / "text", "other"))
+    assert [line.split()[2] for line in told] == ["damaged", "out"]
+
+
+def test_a_manifest_names_what_an_artifact_was_made_from(store: Store) -> None:
+    def build(folder: Path) -> None:
+        store.once("inner", SPEC, write_data)
+
+    inner, outer = store.path("inner", SPEC), store.once("outer", SPEC, build)
+    assert read_manifest(inner)["uses"] == []
+    assert read_manifest(outer)["uses"] == [f"inner/{inner.name}"]
+
+
+def test_files_are_hashed_once_a_process_and_again_when_they_were_written(
+    store: Store, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, hashed = store.once("kind", SPEC, write_data), list[str]()
+
+    def count(path: Path) -> str:
+        hashed.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr("heistbench.bench.storage.digests.digest", count)
+    for _ in range(3):
+        Store(store.root).once("kind", SPEC, write_data)
+    assert sorted(hashed) == ["data.txt", "spec.json"]
+    later = (folder / "spec.json").stat().st_mtime_ns + 10**9
+    os.utime(folder / "spec.json", ns=(later, later))
+    assert store.has("kind", SPEC)
+    assert sorted(hashed) == ["data.txt", "spec.json", "spec.json"]
 
 
 def test_a_deleted_artifact_is_computed_again(store: Store) -> None:
@@ -181,11 +314,18 @@ def test_a_deleted_artifact_is_computed_again(store: Store) -> None:
 
 def test_what_another_holds_is_busy(store: Store) -> None:
     target = store.path("kind", SPEC)
-    target.parent.mkdir(parents=True)
-    lock = FileLock(f"{target}.lock")
-    with lock, pytest.raises(Busy):
+    with lock(target), pytest.raises(Busy):
         store.once("kind", SPEC, write_data)
     assert store.once("kind", SPEC, write_data) == target
+
+
+def test_what_is_damaged_and_held_by_another_is_left_to_him(store: Store, told: list[str]) -> None:
+    folder = store.once("kind", SPEC, write_data)
+    (folder / "spec.json").unlink()
+    with lock(folder), pytest.raises(Busy):
+        store.once("kind", SPEC, write_data)
+    assert not told
+    assert not set_aside(store)
 
 
 def test_busy_passes_a_plugins_except_clause() -> None:
@@ -194,7 +334,7 @@ def test_busy_passes_a_plugins_except_clause() -> None:
 
 def test_what_is_there_needs_no_lock(store: Store) -> None:
     folder = store.once("kind", SPEC, write_data)
-    with FileLock(f"{folder}.lock"):
+    with lock(folder):
         assert store.once("kind", SPEC, write_data) == folder
 
 
@@ -218,6 +358,73 @@ def test_a_killed_build_leaves_only_work_to_do_again(store: Store) -> None:
     folder = store.once("kind", SPEC, write_data)
     assert (folder / "inner" / "data.txt").exists()
     assert not (folder / "half.txt").exists()
+
+
+# what cannot be written
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(store: Store, code: int) -> None:
+    def fill(folder: Path) -> None:
+        write_data(folder)
+        raise OSError(code, os.strerror(code))
+
+    with pytest.raises(HeistError, match=rf"^{store.path('kind', SPEC)}: cannot be written \({os.strerror(code)}\)"):
+        store.once("kind", SPEC, fill)
+    assert list((store.root / "kind").iterdir()) == []
+    assert store.once("kind", SPEC, write_data).is_dir()
+
+
+def test_what_fails_for_other_reasons_is_not_blamed_on_the_store(store: Store) -> None:
+    def fail(folder: Path) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    with pytest.raises(ConnectionRefusedError):
+        store.once("kind", SPEC, fail)
+
+
+@pytest.mark.parametrize("place", [".", "kind"])
+@pytest.mark.parametrize("what", ["file", "dangling"])
+def test_a_folder_that_is_none_is_one_line_and_is_left_alone(store: Store, tmp_path: Path, place: str, what: str) -> None:
+    path = store.root / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if what == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    assert not store.has("kind", SPEC)
+    with pytest.raises(HeistError, match=str(store.root)):
+        store.once("kind", SPEC, write_data)
+    assert path.is_symlink() if what == "dangling" else path.read_text() == "mine"
+
+
+def test_a_store_may_lie_behind_a_link(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "large disk").mkdir()
+    store.root.symlink_to(tmp_path / "large disk")
+    store.once("kind", SPEC, write_data)
+    assert list((tmp_path / "large disk").glob("kind/*/manifest.json"))
+
+
+NO_ROOM = """
+import resource, signal, sys
+from pathlib import Path
+from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.store import Store, write_json
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    Store(Path(sys.argv[1])).once("kind", {"what": "a", "seed": 1}, lambda folder: write_json(folder / "x.json", ["x"] * 10_000))
+except HeistError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_does_not_fit_is_one_line(store: Store) -> None:
+    """The system itself refuses the second half of a file."""
+    done = subprocess.run([sys.executable, "-c", NO_ROOM, str(store.root)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{store.path('kind', SPEC)}: cannot be written (File too large)")
+    assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
 # files
