@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import PATTERN, read_record, write_record
+from heistbench.bench.storage.result_files import RecordReader, results_below, write_record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import fits
 from heistbench.leaderboard.pages.site import build_site
@@ -28,7 +28,8 @@ def publish(console: Console, records: Sequence[Record], folder: Path) -> None:
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
-        known = {path: read_record(path) for path in sorted(results.rglob(PATTERN))}
+        reader = RecordReader()
+        known = {path: reader.read(path) for path in results_below(results)}
         aside = _set_aside({path: record for path, record in known.items() if not fits(record, records)}, folder)
         kept = {path: record for path, record in known.items() if path.is_file()}
         board = build_site(results, folder / "site", records=kept | {write_record(results, r): r for r in records})

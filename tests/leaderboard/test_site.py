@@ -21,9 +21,9 @@ from leaderboard.markup import Reader
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import read_record, read_records, result_files, write_record
+from heistbench.bench.storage.result_files import RecordReader, read_record, read_records, result_files, write_record
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.pages import contest, render, site
+from heistbench.leaderboard.pages import render, site
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.pages.verbs import HOST, serve, server_of
 
@@ -103,7 +103,7 @@ def test_records_in_memory_are_not_read_again(
     built: Path, tmp_path: Path, make: Make, control: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = records_by_path(tmp_path, everything(make, control))
-    monkeypatch.setattr(contest, "read_record", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(RecordReader, "read", lambda self, path: pytest.fail(f"read {path} again"))
     board = build_site(tmp_path / "results", tmp_path / "site", records=held)
     assert contents(tmp_path / "site") == contents(built / "site")
     assert board == build([*held.values()])
