@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from heistbench.bench.contracts.errors import printable
 from heistbench.bench.runs.schedule import Plan
 from heistbench.bench.runs.worker import Note
 
@@ -29,7 +30,7 @@ def progress_of(console: Console, planned: Plan) -> Iterator[tuple[Note, Callabl
         def note(at: int, what: str, done: int, total: int) -> None:
             if at not in bars:
                 bars[at] = progress.add_task("", total=total)
-            progress.update(bars[at], description=f"{_title(planned, at)}: {what}", completed=done, total=total)
+            progress.update(bars[at], description=f"{_title(planned, at)}: {printable(what)}", completed=done, total=total)
 
         def finished(at: int) -> None:
             progress.advance(overall)
@@ -41,4 +42,4 @@ def progress_of(console: Console, planned: Plan) -> Iterator[tuple[Note, Callabl
 
 def _title(planned: Plan, at: int) -> str:
     cell = planned.cells[at]
-    return f"{cell.attack} x {cell.defense}, seed {cell.seed}"
+    return printable(f"{cell.attack} x {cell.defense}, seed {cell.seed}")

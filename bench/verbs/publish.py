@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from heistbench.bench.contracts.errors import printable
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import RecordReader, results_below, write_record
 from heistbench.bench.storage.store import hash_of
@@ -36,8 +37,13 @@ def publish(console: Console, records: Sequence[Record], folder: Path) -> None:
     for table in tables(board):
         console.print(table)
     if aside:
-        console.print(f"results made in another way were set aside: {aside}", highlight=False, soft_wrap=True)
-    console.print(f"results  {results}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
+        _say(console, f"results made in another way were set aside: {aside}")
+    _say(console, f"results  {results}")
+    _say(console, f"pages    {folder / 'site' / 'index.html'}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _set_aside(misfits: dict[Path, Record], folder: Path) -> Path | None:

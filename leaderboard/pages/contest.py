@@ -11,11 +11,15 @@ from typing import NamedTuple
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record, slug
 from heistbench.bench.storage.result_files import RecordReader, result_files
+from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import CellKey, Panel, victim_label
 from heistbench.leaderboard.compare.releases import History, history_of, natural
+
+LONGEST = 200
+"""Characters of a folder's name: file systems end at 255, and a part of the table stands under the same name."""
 
 
 class ContestName(NamedTuple):
@@ -36,7 +40,8 @@ class ContestName(NamedTuple):
     def folder(self) -> str:
         """The folder of the contest's page."""
         task = self.task if self.exam == self.task else f"{self.task}, examined on {self.exam}"
-        return ",".join(map(slug, (task, self.victim, self.student)))
+        name = ",".join(map(slug, (task, self.victim, self.student)))
+        return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hash_of(name)[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
