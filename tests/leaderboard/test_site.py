@@ -266,6 +266,13 @@ def test_the_table_has_a_row_a_file_with_every_verdict(built: Path) -> None:
         assert dict(row["overlap"]).get("words.stolen.lcs_f") == (0.61 if record.overlap else None)
 
 
+def test_long_names_make_folders_that_a_file_system_takes(tmp_path: Path, make: Make) -> None:
+    long = {"arm__victim": "v" * 190, "arm__student": "s" * 190}
+    folder = written(tmp_path, [make("rep", **long), make("rep", **{**long, "arm__student": "s" * 189 + "t"})])
+    build_site(folder / "results", folder / "site")
+    assert len(list((folder / "site").glob("pocket,*/index.html"))) == 2
+
+
 # serving
 
 
