@@ -6,13 +6,13 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 from heistbench.bench.cli_leaderboard import Json, board_app
 from heistbench.bench.cli_store import store_app
-from heistbench.bench.contracts.errors import HeistError, PluginFailure, one_line
+from heistbench.bench.contracts.errors import HeistError, PluginFailure, one_line, printable_json
 from heistbench.bench.contracts.failures import DEBUG, traceback_text, wants_tracebacks
 from heistbench.bench.models.process import one_thread
 from heistbench.bench.verbs.stopping import Terminated, terminable
@@ -218,16 +218,22 @@ def main() -> None:
         with terminable():
             app(exit_on_error=False, print_error=False)
     except (HeistError, PluginFailure, CycloptsError) as error:
-        if wants_tracebacks():
-            print(traceback_text(error), end="", file=sys.stderr)
-        print(f"heist: error: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+        _fail(error, error)
     except BrokenPipeError:  # whoever read our output has had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
+    except OSError as error:  # a disk that is full, a name that no file can have
+        _fail(error, f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
     except KeyboardInterrupt as stop:
         print("heist: stopped; the same command continues from here", file=sys.stderr)
         sys.exit(143 if isinstance(stop, Terminated) else 130)
+
+
+def _fail(error: Exception, reason: object) -> NoReturn:
+    if wants_tracebacks():
+        print(traceback_text(error), end="", file=sys.stderr)
+    print(f"heist: error: {one_line(reason)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _check_budget(queries: int | None, dollars: float | None) -> None:
@@ -259,6 +265,6 @@ def _print(what: Any) -> None:
     if isinstance(what, (list, dict)):
         import json
 
-        print(json.dumps(what, indent=1, ensure_ascii=False))
+        print(printable_json(json.dumps(what, indent=1, ensure_ascii=False)))
     else:
         Console().print(what, soft_wrap=True)

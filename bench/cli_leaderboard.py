@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from heistbench.bench.contracts.errors import printable
+
 board_app = App(name="leaderboard", help="Boards from result files.")
 
 Results = Annotated[Path | None, Parameter(help="Folder of published results; default: leaderboard/results of the checkout.")]
@@ -73,4 +75,4 @@ def add(folder: Path, *, results: Results = None) -> None:
     report(verdict)
     if target is None:
         sys.exit(1)
-    print(f"added as {target}\nnext: heist leaderboard build, commit the new folder, open a pull request")
+    print(f"added as {printable(str(target))}\nnext: heist leaderboard build, commit the new folder, open a pull request")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 LONGEST = 2000
@@ -53,3 +54,12 @@ def printable(text: str) -> str:
     if text.isprintable():  # nearly all of it, and a hundred times faster
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def printable_json(text: str) -> str:
+    r"""JSON of the same value whose strings are safe to print.
+
+    >>> printable_json('{"a": "\x9b31m"}')
+    '{"a": "\\u009b31m"}'
+    """
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)

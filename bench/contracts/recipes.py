@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-Count = Annotated[int, Field(gt=0)]
+MOST = 1_000_000
+"""Of anything that is counted in a recipe: steps, rows, tokens."""
+Count = Annotated[int, Field(gt=0, le=MOST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -53,7 +55,7 @@ class Recipe:
     weight_decay: NotNegative = 0.0
     max_grad_norm: Positive = 1.0
     max_length: Count = 1024
-    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_rank: Annotated[int, Field(ge=0, le=MOST)] = 0
     lora_alpha: Count = 32
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     load_in_4bit: bool = False

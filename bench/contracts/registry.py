@@ -30,8 +30,10 @@ from heistbench.bench.contracts.nouns import Kind
 from heistbench.bench.contracts.places import FOLDERS, GIVEN, blame, foreign_points, nearby, origin
 from heistbench.bench.contracts.plugins import Info, Plugin
 
-_ARGUMENT = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[]*)\s*(?:,|$)""")
-_CALL = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+LARGEST = 1 << 20
+"""Bytes of a plugin file."""
+_ARGUMENT = re.compile(r"""\s*+([A-Za-z_]\w*+)\s*+=\s*+("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[]*+)\s*(?:,|$)""")
+_CALL = re.compile(r"\s*+([A-Za-z_][\w.-]*)\s*+(?:\((.*)\))?\s*+", re.DOTALL)
 
 
 class Registry:
@@ -185,6 +187,8 @@ def load_plugin(path: Path) -> None:
     module_spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or module_spec is None or module_spec.loader is None:
         raise HeistError(f"--plugin {path}: no such Python file")
+    if path.stat().st_size > LARGEST:
+        raise HeistError(f"--plugin {path}: is larger than {LARGEST // 1024} KiB")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     with _explained(f"--plugin {path}"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import suggest
+from heistbench.bench.models.weights import CONFIG, check_folder, downloaded, loading
 from heistbench.bench.storage import shipped_models
 from heistbench.bench.storage.digests import digest_folder
 from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
@@ -19,6 +20,8 @@ from heistbench.bench.storage.shipped_models import shipped_models as all_shippe
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+AS_FILES: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""How transformers reads a folder: what is there and no more, and none of it as code."""
 _HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
 
 
@@ -31,23 +34,32 @@ class Checkpoint:
     revision: str | None = None
     engine: str = DEFAULT
 
+    def folder(self) -> Path:
+        """The folder with its files, downloaded if need be. Raises HeistError where none can be had or they are unsafe."""
+        folder = downloaded(self.source, self.revision) if self.revision else Path(self.source)
+        check_folder(folder)
+        return folder
+
     def load(self, in_4bit: bool = False, in_float32: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """Model and tokenizer: in float32 on a CPU; on a GPU in bfloat16, or in 4 bits or float32 where asked to."""
+        """Model and tokenizer: in float32 on a CPU; on a GPU in bfloat16, or in 4 bits or float32 where asked to.
+
+        Raises HeistError as `folder` does, and for files that cannot be loaded.
+        """
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-        cuda = torch.cuda.is_available()
-        pinned: dict[str, Any] = {"revision": self.revision} if self.revision else {"local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(self.source, padding_side="left", **pinned)
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
+        cuda, folder = torch.cuda.is_available(), self.folder()
         dtype = torch.bfloat16 if cuda and not in_float32 else torch.float32
+        settings: dict[str, Any] = {"dtype": dtype, "device_map": "cuda" if cuda else "cpu", "use_safetensors": True}
         if in_4bit:
-            pinned["quantization_config"] = BitsAndBytesConfig(
+            settings["quantization_config"] = BitsAndBytesConfig(
                 load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
             )
-        model = AutoModelForCausalLM.from_pretrained(self.source, dtype=dtype, device_map="cuda" if cuda else "cpu", **pinned)
-        return model, tokenizer
+        with loading(self.source):
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **AS_FILES)
+            if tokenizer.pad_token is None:
+                tokenizer.pad_token = tokenizer.eos_token
+            return AutoModelForCausalLM.from_pretrained(folder, **settings, **AS_FILES), tokenizer
 
 
 _resolved: dict[str, Checkpoint] = {}
@@ -57,7 +69,8 @@ _resolved: dict[str, Checkpoint] = {}
 def checkpoint(reference: str) -> Checkpoint:
     """Resolve `pocket/victim-1` (shipped), a folder, or `org/name@<commit>` (hub), once per run.
 
-    Raises HeistError for an unknown reference and for a shipped model whose files do not match their card.
+    Raises HeistError for an unknown reference, for a shipped model whose files do not match their card, and for a folder whose
+    weights are not safe to read.
     """
     if reference not in _resolved:
         _resolved[reference] = _resolve(reference)
@@ -82,7 +95,8 @@ def forget() -> None:
 def _resolve(reference: str) -> Checkpoint:
     if is_shipped(reference):
         return Checkpoint(shipped_identity(reference), str(shipped_models.SHIPPED / reference))
-    if (Path(reference) / "config.json").is_file():
+    if (Path(reference) / CONFIG).is_file():
+        check_folder(Path(reference))
         return Checkpoint(f"local:{digest_folder(Path(reference))}", reference)
     if _HUB.fullmatch(reference):
         name, revision = reference.split("@")

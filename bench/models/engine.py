@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from heistbench.bench.contracts.nouns import Prompt, Reply, Stop, Usage
 from heistbench.bench.contracts.recipes import Sampling
-from heistbench.bench.contracts.replies import Family, read_call, render_prompt, split_reply
+from heistbench.bench.contracts.replies import Family, read_call, split_reply
+from heistbench.bench.models.chat_templates import render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -78,7 +79,7 @@ class LocalEngine(ABC):
 
     def render(self, prompt: Prompt) -> str:
         """The text the model is given."""
-        return render_prompt(self.tokenizer, prompt)
+        return render(self.tokenizer, prompt)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling, completed: Completed = unheard) -> list[Completion]:
         """One completion per prompt, as the model wrote it."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt
 from heistbench.bench.contracts.recipes import Recipe
-from heistbench.bench.contracts.replies import encode, render_prompt
+from heistbench.bench.contracts.replies import encode
+from heistbench.bench.models.chat_templates import render
 from heistbench.bench.models.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def train(
     import torch
     from datasets import Dataset
 
-    encoded = [encode(tokenizer, render_prompt(tokenizer, e.prompt), e.completion) for e in examples]
+    encoded = [encode(tokenizer, render(tokenizer, e.prompt), e.completion) for e in examples]
     kept = [{"input_ids": ids, "labels": labels} for ids, labels in encoded if len(ids) <= recipe.max_length]
     if kept:
         trainer = _trainer(model, tokenizer, Dataset.from_list(kept), recipe, seed, folder, _ticker(advance))

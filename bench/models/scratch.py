@@ -14,7 +14,11 @@ from heistbench.bench.contracts.replies import CLOSE, OPEN
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-_REFERENCE = re.compile(r"scratch/(\d+)x(\d+)")
+_REFERENCE = re.compile(r"scratch/([1-9]\d{0,3})x([1-9]\d{0,2})")
+WIDEST, DEEPEST = 1024, 64
+"""Some 800 million parameters: what is trained from nothing here is a toy."""
+HEADS = 4
+"""Of attention; positions turn pairs of numbers in each."""
 CHAT_TEMPLATE = (
     "{% if tools %}<tools> {{ tools | tojson }} {% endif %}"
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
@@ -25,9 +29,13 @@ CHAT_TEMPLATE = (
 
 def is_scratch(reference: str) -> bool:
     """Whether a reference names a model of this module. Raises HeistError for a misspelt one."""
-    if reference.startswith("scratch/") and not _REFERENCE.fullmatch(reference):
-        raise HeistError(f"model {reference!r}: expected scratch/<hidden>x<layers>, such as scratch/64x2")
-    return reference.startswith("scratch/")
+    if not reference.startswith("scratch/"):
+        return False
+    match = _REFERENCE.fullmatch(reference)
+    if not match or int(match[1]) > WIDEST or int(match[1]) % (2 * HEADS) or int(match[2]) > DEEPEST:
+        sizes = f"a multiple of {2 * HEADS} up to {WIDEST}, and up to {DEEPEST} layers"
+        raise HeistError(f"model {reference!r}: expected scratch/<hidden>x<layers>, such as scratch/64x2: {sizes}")
+    return True
 
 
 def make_scratch(reference: str, problems: Iterable[Problem], folder: Path) -> None:
@@ -66,7 +74,7 @@ def random_llama(vocabulary: int, hidden: int, layers: int, seed: int) -> LlamaF
         hidden_size=hidden,
         intermediate_size=4 * hidden,
         num_hidden_layers=layers,
-        num_attention_heads=4,
+        num_attention_heads=HEADS,
         max_position_embeddings=1024,
         initializer_range=0.1,  # the usual 0.02 does not learn at this size
         tie_word_embeddings=False,

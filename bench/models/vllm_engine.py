@@ -12,14 +12,16 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Stop
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import Family
-from heistbench.bench.models.checkpoints import Checkpoint
+from heistbench.bench.models.checkpoints import AS_FILES, Checkpoint
 from heistbench.bench.models.engine import Completed, Completion, LocalEngine, row_seed, unheard
+from heistbench.bench.models.weights import loading
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
@@ -46,13 +48,15 @@ class VllmEngine(LocalEngine):
     """An engine that passes token ids to vLLM, so that prompts are the same ids as in the transformers engine."""
 
     def __init__(self, source: Checkpoint, family: Family = "think") -> None:
-        """Raises HeistError if vLLM cannot be imported; the model itself is loaded on first use."""
+        """Raises HeistError if vLLM cannot be imported, and as `Checkpoint.folder` does; the model is loaded on first use."""
         from transformers import AutoTokenizer
 
         _library()
         self.family = family
         self._source = source
-        self.tokenizer = AutoTokenizer.from_pretrained(source.source, **_pinned(source))
+        folder = source.folder()
+        with loading(source.source):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, **AS_FILES)
 
     @classmethod
     def unload(cls) -> None:
@@ -106,12 +110,13 @@ def _unload() -> None:
 def _load(source: Checkpoint) -> LLM:
     if source not in _loaded:
         _unload()
-        with _quiet():
+        folder = source.folder()
+        with _quiet(), loading(source.source):
             _loaded[source] = _library().LLM(
-                source.source,
-                revision=source.revision,
-                tokenizer_revision=source.revision,
-                max_model_len=_context(source),
+                str(folder),
+                load_format="safetensors",
+                trust_remote_code=False,
+                max_model_len=_context(folder),
                 use_tqdm_on_load=False,
                 **_device(),
             )
@@ -130,10 +135,10 @@ def _device() -> dict[str, Any]:
     return {"dtype": "bfloat16", "gpu_memory_utilization": MEMORY * free / total}
 
 
-def _context(source: Checkpoint) -> int:
+def _context(folder: Path) -> int:
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(source.source, **_pinned(source)).get_text_config()
+    config = AutoConfig.from_pretrained(folder, **AS_FILES).get_text_config()
     return min(CONTEXT, getattr(config, "max_position_embeddings", CONTEXT))
 
 
@@ -149,10 +154,6 @@ def _params(sampling: Sampling, seeds: Sequence[int]) -> list[SamplingParams]:
         return [new(**settings, seed=seed, detokenize=False) for seed in seeds]
     except Exception as error:  # of a class that differs between versions
         raise HeistError(f"engine vllm: {error}") from None
-
-
-def _pinned(source: Checkpoint) -> dict[str, Any]:
-    return {"revision": source.revision} if source.revision else {"local_files_only": True}
 
 
 def _library() -> Any:

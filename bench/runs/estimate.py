@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.errors import HeistError, printable
 from heistbench.bench.runs.costs import BUSY, GPU, PEAK, TYPICAL, WRITING, gpu_hours
 from heistbench.bench.runs.dry import work_of
 from heistbench.bench.stages.budget import Budget
@@ -105,8 +105,8 @@ def outline_table(name: str, lines: Sequence[Work]) -> Table:
     for column in ("rows", "tokens", "GPU-h", "queries", "$"):
         table.add_column(column, justify="right", no_wrap=True)
     for work in lines:
-        model = escape(work.model.partition("@")[0])
-        table.add_row(f"[bold]{work.name}[/]\n{model}\n{escape(work.settings)}", *_figures([work]))
+        model = escape(printable(work.model.partition("@")[0]))
+        table.add_row(f"[bold]{work.name}[/]\n{model}\n{escape(printable(work.settings))}", *_figures([work]))
     table.add_section()
     table.add_row("[bold]all[/]", *_figures(lines))
     return table

@@ -111,7 +111,7 @@ def _seconds(store: Store, folder: Path) -> float:
 def _victim(folder: Path) -> Victim:
     queries, dollars = None, None
     with suppress(HeistError):  # `verify` says what is wrong with it
-        queries, dollars = spent_in(folder)
+        queries, dollars, _ = spent_in(folder)
     model = (spec_of(folder) or {}).get("model", "unknown")
     return Victim(folder.name, str(model), is_paid(folder), queries, dollars, size_of(folder))
 

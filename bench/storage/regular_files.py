@@ -1,15 +1,28 @@
-"""Files that somebody else may have put there: read if they are files, and never more of them than a bound."""
+"""Files that somebody else may have put there: found without following links, and never more of them read than a bound."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 
 class Unreadable(ValueError):
     """A file that is not read; the text says why, without its name."""
+
+
+def entries_below(folder: Path, depth: int) -> Iterator[os.DirEntry[str]]:
+    """Files, folders, links and all else below a folder; no link is followed, and no folder entered that lies at `depth`."""
+    pending = [(folder, 1)]
+    while pending:
+        here, level = pending.pop()
+        with os.scandir(here) as entries:
+            for entry in entries:
+                yield entry
+                if level < depth and entry.is_dir(follow_symlinks=False):
+                    pending.append((Path(entry.path), level + 1))
 
 
 def read_regular(path: Path, most: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Result files: records as they lie in a folder of results, in compact form.
+"""Result files: where records lie in a folder of results, and how they are written, found and read.
 
-A verdict is a letter, and the verdicts of an exam are one string in the order of a list of question ids. The list stands once
-per folder of a suite, as `questions/<first 16 digits of its hash>.json`; a record names it, and its path leads to it:
+Whoever wrote them, they are read with the same care: the folders that `heist run` left, those that `heist leaderboard show` and
+`heist compare` are given, and submissions. `packed_results` says what is in them.
 
     <suite's folder>/questions/0123456789abcdef.json
     <suite's folder>/<task>/<victim>/<defense>/<attack>/<budget>-queries/<student>/seed-0.json
@@ -9,24 +9,21 @@ per folder of a suite, as `questions/<first 16 digits of its hash>.json`; a reco
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_args
 
-from pydantic import Field, ValidationError
-from pydantic_core import from_json
+from pydantic import ValidationError
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import Verdict
-from heistbench.bench.storage.blocks import RecordParts
-from heistbench.bench.storage.exams import ExamSums
-from heistbench.bench.storage.records import Record, first_fault
-from heistbench.bench.storage.regular_files import read_regular
-from heistbench.bench.storage.store import hash_of, write_json
-from heistbench.bench.storage.strict import Share
+from heistbench.bench.storage.invariants import faults_of
+from heistbench.bench.storage.packed_results import Refused, ResultFile, pack, question_list, unpack
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.regular_files import entries_below, read_regular
+from heistbench.bench.storage.store import write_json
+from heistbench.bench.storage.strict_json import levels, strict_json
 
 PATTERN = "seed-*.json"
 """Names of result files."""
@@ -34,101 +31,77 @@ QUESTIONS = "questions"
 """The folder of question lists."""
 PARTS = 7
 """Parts of a result file's path below its suite's folder."""
+DEEPEST = 16
+"""Parts of a result file's path below a folder of many suites, at most."""
+MOST_FILES = 50_000
+MOST_BYTES = 2**30
+"""Result files in one folder, and their bytes together."""
+MOST_ENTRIES = 2_000_000
+"""Files and folders of any kind that are looked through for them."""
 LARGEST = 4 * 2**20
 """Bytes of a result file or question list: some 100,000 questions; the published ones have a hundredth."""
-LETTERS = {
-    Verdict.RIGHT: "r",
-    Verdict.WRONG: "w",
-    Verdict.TRUNCATED: "t",
-    Verdict.UNPARSABLE: "u",
-    Verdict.TIMEOUT: "o",
-    Verdict.REFUSED: "f",
-    Verdict.ERROR: "e",
-}
-VERDICTS = {letter: verdict for verdict, letter in LETTERS.items()}
-KINDS = {"r": "right", "c": "class", "f": "facts", "w": "wrong", "n": "none"}
-"""Kinds of trace by their letters."""
-_LETTER = {kind: letter for letter, kind in KINDS.items()}
-_TRACE = "[rcfwn](?:0|[1-9][0-9]{0,8})"
-_TRACES = re.compile(_TRACE)
-Position = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
-"""A question by its place in the list, counted from 0."""
+MOST_QUESTIONS = 40_000
+"""Questions of one exam."""
+MOST_VERDICTS = 20_000_000
+"""Verdicts of the records that are read together."""
+LONGEST = 10_000
+"""Characters of a text in a record, be it a name or an example."""
+LETTERED = ("verdicts", "traces")
+"""Texts of an exam with a letter or more per question."""
+_VERSION: int = get_args(Record.model_fields["schema_version"].annotation)[0]
 
 
-class PackedExam(ExamSums):
-    """An exam in compact form; `questions` names the list whose order all else is in.
+class RecordReader:
+    """Reads records that belong together. A letter of a file becomes many bytes here, so their number is bounded."""
 
-    `verdicts` has a letter per question: right, wrong, truncated, unparsable, time-out (o), refused (f), error. `partial` has the
-    scores that a verdict does not tell, by position. `traces` has a letter and a length per question: right, class, facts,
-    wrong, none; `w29` is a wrong trace of 29 words.
-    """
+    def __init__(self, most_verdicts: int = MOST_VERDICTS) -> None:
+        self._left, self._most = most_verdicts, most_verdicts
 
-    questions: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-    verdicts: Annotated[str, Field(pattern=f"^[{''.join(VERDICTS)}]*$")]
-    partial: dict[Position, Share]
-    traces: Annotated[str, Field(pattern=f"^({_TRACE})*$")] | None
+    def read(self, path: Path) -> Record:
+        """One record, with the question list nearest to it. Raises HeistError that names file and field."""
+        try:
+            file, _ = parsed(path)
+            return self.unpack(file, _nearest_questions(path, file.exam.questions))
+        except Refused as refused:
+            raise HeistError(f"result file {path}: {refused}") from None
 
-
-class ResultFile(RecordParts):
-    """One cell's result as its file holds it."""
-
-    exam: PackedExam
-
-
-class Misfit(ValueError):
-    """A packed exam that does not go with its question list."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field, self.reason = field, reason
+    def unpack(self, file: ResultFile, ids: tuple[str, ...]) -> Record:
+        """The record of a file and its question list. Raises Refused."""
+        self._left -= len(file.exam.verdicts)
+        if self._left < 0:
+            raise Refused(("exam.verdicts", f"more than {self._most:,} in one folder"))
+        try:
+            return unpack(file, ids)
+        except ValidationError as error:
+            raise Refused(*faults_of(error)) from None
 
 
-def pack(record: Record) -> ResultFile:
-    """The compact form of a record."""
-    exam, ids = record.exam, sorted(record.exam.verdicts)
-    at = {question: str(position) for position, question in enumerate(ids)}
-    packed = PackedExam(
-        **_parts(exam, ExamSums),
-        questions=name_of(ids),
-        verdicts="".join(LETTERS[exam.verdicts[question]] for question in ids),
-        partial={at[question]: score for question, score in exam.partial.items()},
-        traces=None if exam.traces is None else "".join(_short(exam.traces[question]) for question in ids),
-    )
-    return ResultFile(**_parts(record, RecordParts), exam=packed)
+def parsed(path: Path) -> tuple[ResultFile, dict[str, Any]]:
+    """A result file, which may hold anything, and its JSON. Raises Refused."""
+    try:
+        content = read_regular(path, LARGEST)
+        value = strict_json(content)
+    except ValueError as error:
+        raise Refused(("", str(error))) from None
+    if not isinstance(value, dict):
+        raise Refused(("", "is JSON, but no object"))
+    _check_version(value)
+    _check_lengths(value)
+    try:
+        return ResultFile.model_validate_json(content, strict=True), value
+    except ValidationError as error:
+        raise Refused(*faults_of(error)) from None
 
 
-def unpack(file: ResultFile, ids: Sequence[str]) -> Record:
-    """The record of a file and its question list. Raises Misfit, and ValidationError where the exam does not add up."""
-    exam = file.exam
-    traces = None if exam.traces is None else _TRACES.findall(exam.traces)
-    for field, letters in (("exam.verdicts", exam.verdicts), ("exam.traces", traces)):
-        if letters is not None and len(letters) != len(ids):
-            raise Misfit(field, f"has {len(letters):,} questions, the list {exam.questions} has {len(ids):,}")
-    for position in exam.partial:
-        if int(position) >= len(ids):
-            raise Misfit(f"exam.partial.{position}", f"the list {exam.questions} has {len(ids):,} questions")
-    plain = _parts(exam, ExamSums) | {
-        "verdicts": {question: VERDICTS[letter] for question, letter in zip(ids, exam.verdicts, strict=True)},
-        "partial": {ids[int(position)]: score for position, score in exam.partial.items()},
-        "traces": None if traces is None else {question: _long(trace) for question, trace in zip(ids, traces, strict=True)},
-    }
-    return Record.model_validate({**_parts(file, RecordParts), "exam": plain})
-
-
-def name_of(ids: Sequence[str]) -> str:
-    """What a question list is called."""
-    return hash_of(list(ids))[:16]
-
-
-def question_list(name: str, value: object) -> tuple[str, ...]:
-    """A question list read as JSON. Raises ValueError unless it is one, and the one of this name."""
-    if not isinstance(value, list) or not all(isinstance(question, str) for question in value):
-        raise ValueError("expected a list of question ids")
-    if not all(one < other for one, other in pairwise(value)):
-        raise ValueError("expected each question id once, in order")
-    if name_of(value) != name:
-        raise ValueError(f"is not the list of this name, but {name_of(value)}")
-    return tuple(value)
+def parsed_questions(path: Path) -> tuple[str, ...]:
+    """A question list, which may hold anything. Raises Refused."""
+    try:
+        ids = question_list(path.stem, strict_json(read_regular(path, LARGEST)))
+    except ValueError as error:
+        raise Refused(("", str(error))) from None
+    if len(ids) > MOST_QUESTIONS:
+        raise Refused(("", f"has {len(ids):,} questions; expected at most {MOST_QUESTIONS:,}"))
+    return ids
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -142,39 +115,56 @@ def write_record(folder: Path, record: Record) -> Path:
 
 
 def read_record(path: Path) -> Record:
-    """Read and validate one record of a file that heist wrote. Raises HeistError that names file and field.
-
-    Nothing that lies there does harm. Strangers' submissions are read by `leaderboard.submit.intake`, which also notices what is
-    not as heist writes it.
-    """
-    try:
-        file = ResultFile.model_validate_json(read_regular(path, LARGEST))
-        return unpack(file, _questions(path, file.exam.questions))
-    except ValidationError as error:
-        raise HeistError(f"result file {path}: {first_fault(error)}") from None
-    except ValueError as error:
-        raise HeistError(f"result file {path}: {error}") from None
+    """Read and validate one record, as a `RecordReader` does."""
+    return RecordReader().read(path)
 
 
 def read_records(folder: Path) -> list[Record]:
-    """All records under a folder, in the order of their paths."""
-    return [read_record(path) for path in result_files(folder)]
+    """All records under a folder, in the order of their paths. Raises HeistError as `result_files` and a `RecordReader` do."""
+    reader = RecordReader()
+    return [reader.read(path) for path in result_files(folder)]
 
 
 def result_files(folder: Path) -> list[Path]:
-    """The result files under a folder, in the order of their paths. Raises HeistError when there are none."""
-    paths = sorted(folder.rglob(PATTERN))
+    """As `results_below`. Raises HeistError if there are none, too."""
+    paths = results_below(folder) if folder.is_dir() else []
     if not paths:
         raise HeistError(f"no result files ({PATTERN}) under {folder}")
     return paths
 
 
-def _questions(path: Path, name: str) -> tuple[str, ...]:
+def results_below(folder: Path) -> list[Path]:
+    """The result files under a folder, in the order of their paths.
+
+    Raises HeistError for a link that might lead to others, for too many files, and for a folder that cannot be listed.
+    """
+    paths, size = list[Path](), 0
+    try:
+        for at, entry in enumerate(entries_below(folder, DEEPEST)):
+            is_result = fnmatch(entry.name, PATTERN)
+            if entry.is_symlink() and (is_result or entry.is_dir()):
+                raise HeistError(f"{entry.path}: is a link; expected files and folders")
+            if is_result:
+                paths.append(Path(entry.path))
+                size += entry.stat(follow_symlinks=False).st_size
+            if len(paths) > MOST_FILES or size > MOST_BYTES or at > MOST_ENTRIES:
+                raise HeistError(
+                    f"{folder}: more than {MOST_FILES:,} result files, {MOST_BYTES:,} bytes of them, or {MOST_ENTRIES:,} files"
+                )
+    except OSError as error:
+        raise HeistError(f"{error.filename or folder}: cannot be read ({error.strerror})") from None
+    return sorted(paths)
+
+
+def _nearest_questions(path: Path, name: str) -> tuple[str, ...]:
     """The question list of a record: the nearest of its name, up to the folder of the record's suite."""
     for folder in path.absolute().parents[:PARTS]:
-        if (place := folder / QUESTIONS / f"{name}.json").is_file():
+        place = folder / QUESTIONS / f"{name}.json"
+        if place.parent.is_symlink():
+            raise HeistError(f"{place.parent}: is a link; expected a folder of question lists")
+        if place.is_file():
             return _read_questions(place, place.stat().st_mtime_ns)
-    raise Misfit("exam.questions", f"expected the list {QUESTIONS}/{name}.json in the folder of its suite")
+    raise Refused(("exam.questions", f"expected the list {QUESTIONS}/{name}.json in the folder of its suite"))
 
 
 def _is_whole(questions: Path) -> bool:
@@ -188,22 +178,31 @@ def _is_whole(questions: Path) -> bool:
 def _read_questions(path: Path, changed: int) -> tuple[str, ...]:
     """A list as it was last changed then: many records share it, and the ids in it."""
     try:
-        return question_list(path.stem, from_json(read_regular(path, LARGEST)))
-    except ValueError as error:
-        raise HeistError(f"question list {path}: {error}") from None
+        return parsed_questions(path)
+    except Refused as refused:
+        raise HeistError(f"question list {path}: {refused}") from None
 
 
-def _parts(whole: ExamSums | RecordParts, of: type[ExamSums] | type[RecordParts]) -> dict[str, Any]:
-    """The fields that the two forms share."""
-    return {name: getattr(whole, name) for name in of.model_fields}
+def _check_version(value: dict[str, Any]) -> None:
+    version = value.get("schema_version")
+    if type(version) is not int:
+        raise Refused(("schema_version", f"expected {_VERSION}"))
+    if version != _VERSION:
+        what = "run the suite again" if version < _VERSION else "this heist is older than the one that wrote it"
+        raise Refused(("schema_version", f"{version} is not {_VERSION}: {what}"))
 
 
-@lru_cache(maxsize=4096)
-def _short(trace: str) -> str:
-    kind, words = trace.split()
-    return _LETTER[kind] + words
+def _check_lengths(value: dict[str, Any]) -> None:
+    """Only the letters of an exam are long; a longer name would fill the terminal of whoever looks at the board."""
+    exam = value.get("exam")
+    rest = {name: part for name, part in exam.items() if name not in LETTERED} if isinstance(exam, dict) else {}
+    if any(len(text) > LONGEST for text in _texts({**value, "exam": rest})):
+        raise Refused(("", f"holds a text of more than {LONGEST:,} characters"))
 
 
-@lru_cache(maxsize=4096)
-def _long(trace: str) -> str:
-    return f"{KINDS[trace[0]]} {trace[1:]}"
+def _texts(value: Any) -> Iterator[str]:
+    for _, item in levels(value):
+        if isinstance(item, dict):
+            yield from item
+        elif isinstance(item, str):
+            yield item

@@ -11,11 +11,11 @@ import yaml
 
 from heistbench.bench.contracts.errors import HeistError, one_line
 
-BYTES = 1 << 18
+BYTES = 1 << 16
 """Of a file."""
 DEPTH = 40
 """Lists and mappings within each other, aliases unfolded."""
-VALUES = 50_000
+VALUES = 10_000
 """Keys, values, lists and mappings in all, aliases unfolded."""
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from heistbench.bench.contracts.errors import HeistError, one_line
 from heistbench.bench.contracts.registry import registry, spec_of, suggest
 from heistbench.bench.scoring.overlap import SIGNATURES
+from heistbench.bench.storage.records import slug
 from heistbench.bench.suites.bounded_yaml import read_yaml
 from heistbench.bench.suites.cells import defenses_of
 from heistbench.bench.suites.settings import Suite, fields_at
@@ -19,6 +20,8 @@ from heistbench.bench.suites.settings import Suite, fields_at
 SUITES = Path(__file__).parent
 CELLS = 100_000
 """The most cells a suite may name."""
+LONGEST = 200
+"""Characters of a name in the path of a result: file systems end at 255, and submissions at this."""
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 """Pydantic's types of errors for a field that a model, or a dataclass, does not have."""
 
@@ -93,6 +96,8 @@ def check(suite: Suite) -> Suite:
         names[what] = [spec_of(registry.build("task", spec)) for spec in specs]
     _check_fields(suite)
     for kind, specs in names.items():
+        if long := [name for name in specs if len(slug(name)) > LONGEST]:
+            raise HeistError(f"suite {suite.name}: {kind} {long[0][:40]}... names a folder, in more than {LONGEST} characters")
         if twice := [name for name, times in Counter(specs).items() if times > 1]:
             raise HeistError(f"suite {suite.name} names {kind} {twice[0]} twice")
     return suite

@@ -20,8 +20,11 @@ from heistbench.bench.suites.reply_sources import Provider, ReplySource, reply_s
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Money = Annotated[float, Field(ge=0, le=1e6)]
-Questions = Annotated[int, Field(gt=0, le=10_000_000)]
-"""So many of a split that no data set has more."""
+MOST_QUESTIONS = 200_000
+"""Of a split: more than the data sets here have, and what can still be made up in a minute."""
+Questions = Annotated[int, Field(gt=0, le=MOST_QUESTIONS)]
+Text = Annotated[str, Field(max_length=1000)]
+"""The name of something: a model, a plugin with its parameters."""
 
 
 def _known_engine(name: str) -> str:
@@ -47,7 +50,7 @@ class Decoding(Strict):
 class Compressor(Strict):
     """An instructed model that writes summaries of traces in one of the published styles (arXiv:2603.07267)."""
 
-    model: str
+    model: Text
     style: Style = "sections"
     decoding: Decoding = Decoding()
 
@@ -90,9 +93,9 @@ class Victim(Strict):
     `compressor` writes the summaries its provider shows; without one the provider itself does, or the task.
     """
 
-    model: str
-    name: str = ""
-    release: str = ""
+    model: Text
+    name: Text = ""
+    release: Text = ""
     decoding: Decoding = Decoding()
     family: Family = "think"
     compressor: Compressor | None = None
@@ -128,10 +131,10 @@ class Victim(Strict):
 class Surrogate(Strict):
     """The attacker's own reasoning model. With `lessons`, it is first taught that many problems of the surrogate split."""
 
-    model: str
+    model: Text
     decoding: Decoding = Decoding(temperature=1.0)
     family: Family = "think"
-    lessons: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    lessons: Annotated[int, Field(ge=0, le=MOST_QUESTIONS)] = 0
     recipe: Recipe = Recipe()
 
     @property
@@ -143,7 +146,7 @@ class Surrogate(Strict):
 class Inverter(Strict):
     """The model an inverter is made from, and its fine-tuning."""
 
-    model: str
+    model: Text
     recipe: Recipe = Recipe()
     decoding: Decoding = Decoding()
 
@@ -151,7 +154,7 @@ class Inverter(Strict):
 class Student(Strict):
     """The model that is fine-tuned on the loot, its fine-tuning, and its decoding in the exam."""
 
-    model: str
+    model: Text
     recipe: Recipe = Recipe()
     decoding: Decoding = Decoding()
 
@@ -174,18 +177,18 @@ class Suite(Strict):
     on any machine, with the same code and prompts and small models.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
     description: str = ""
-    tasks: Annotated[list[str], Field(min_length=1)]
-    exams: list[str] = Field(default=[])
+    tasks: Annotated[list[Text], Field(min_length=1)]
+    exams: list[Text] = Field(default=[])
     victims: Annotated[list[Victim], Field(min_length=1)]
     surrogate: Surrogate | None = None
     inverter: Inverter | None = None
     compressor: Compressor | None = None
     students: Annotated[list[Student], Field(min_length=1)]
-    attacks: list[str]
-    controls: list[str]
-    defenses: Annotated[list[str], Field(min_length=1)] = Field(default=["none"])
+    attacks: list[Text]
+    controls: list[Text]
+    defenses: Annotated[list[Text], Field(min_length=1)] = Field(default=["none"])
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default=[0])
     sizes: Sizes = Sizes()
     sizes_of: dict[str, Sizes] = Field(default={})

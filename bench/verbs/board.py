@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heistbench.bench.contracts.errors import printable_json
 from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard.published import published
 
@@ -17,7 +18,7 @@ def show_board(folder: Path | None, as_json: bool) -> None:
 
     board = build(read_records(folder or published()))
     if as_json:
-        print(board.to_json())
+        print(printable_json(board.to_json()))
         return
     for table in tables(board):
         Console().print(table)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.errors import HeistError, printable
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.storage.provenance import PACKAGES
 from heistbench.bench.storage.shipped_models import SHIPPED
@@ -49,7 +49,8 @@ def report_table(checks: list[Check]) -> Table:
 
     table = Table("", "what", "state", "how to fix it")
     for check in checks:
-        table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", *map(escape, (check.name, check.state, check.fix)))
+        texts = (escape(printable(text)) for text in (check.name, check.state, check.fix))
+        table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", *texts)
     return table
 
 

@@ -49,7 +49,7 @@ def _lines(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     claims = [threat, touches, "random" * row["random"], row["paper"], row["licence"]]
     yield ", ".join(filter(None, claims)), "dim"
     yield row["citation"], "dim"
-    yield nearby(row["origin"]), "dim"
+    yield one_line(nearby(row["origin"])), "dim"
 
 
 def _folded(line: str, width: int) -> str:

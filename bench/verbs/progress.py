@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from io import UnsupportedOperation
 from typing import TYPE_CHECKING, TextIO
 
+from heistbench.bench.contracts.errors import printable
 from heistbench.bench.runs.schedule import Plan
 from heistbench.bench.runs.worker import Failed
 from heistbench.bench.stages.record import arm_of
@@ -76,7 +77,7 @@ class Bars(Lines):
         """See `Watcher.noted`."""
         if at not in self._bars:
             self._bars[at] = self._progress.add_task("", total=total)
-        self._progress.update(self._bars[at], description=f"{self.title(at)}: {what}", completed=done, total=total)  # type: ignore[arg-type]
+        self._progress.update(self._bars[at], description=f"{self.title(at)}: {printable(what)}", completed=done, total=total)  # type: ignore[arg-type]
 
     def finished(self, at: int) -> None:
         """See `Watcher.finished`."""
@@ -125,4 +126,4 @@ def _lasting_stderr() -> Iterator[TextIO]:
 
 def title(cell: Cell) -> str:
     """A cell's name."""
-    return f"{cell.attack} x {cell.defense}, seed {cell.seed}"
+    return printable(f"{cell.attack} x {cell.defense}, seed {cell.seed}")

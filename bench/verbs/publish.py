@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from heistbench.bench.contracts.errors import printable
 from heistbench.bench.storage.failures import Failure, write_failures
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import PATTERN, read_record, write_record
+from heistbench.bench.storage.result_files import RecordReader, results_below, write_record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import fits
 from heistbench.leaderboard.pages.site import build_site
@@ -29,7 +30,8 @@ def publish(console: Console, records: Sequence[Record], failed: Sequence[Failur
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
-        known = {path: read_record(path) for path in sorted(results.rglob(PATTERN))}
+        reader = RecordReader()
+        known = {path: reader.read(path) for path in results_below(results)}
         aside = _set_aside({path: record for path, record in known.items() if not fits(record, records)}, folder)
         kept = {path: record for path, record in known.items() if path.is_file()}
         known_now = kept | {write_record(results, record): record for record in records}
@@ -38,9 +40,14 @@ def publish(console: Console, records: Sequence[Record], failed: Sequence[Failur
     for table in [*(tables(board) if board else []), *failed_cells(failures)]:
         console.print(table)
     if aside:
-        console.print(f"results made in another way were set aside: {aside}", highlight=False, soft_wrap=True)
+        _say(console, f"results made in another way were set aside: {aside}")
     if board:
-        console.print(f"results  {results}\npages    {folder / 'site' / 'index.html'}", highlight=False, soft_wrap=True)
+        _say(console, f"results  {results}")
+        _say(console, f"pages    {folder / 'site' / 'index.html'}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _set_aside(misfits: dict[Path, Record], folder: Path) -> Path | None:

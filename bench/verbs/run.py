@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from rich.markup import escape
-
-from heistbench.bench.contracts.errors import HeistError, PluginFailure
+from heistbench.bench.contracts.errors import HeistError, PluginFailure, printable
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import forget
@@ -39,7 +37,8 @@ from heistbench.bench.walls.confinement import wall as named
 if TYPE_CHECKING:
     from rich.console import Console
 
-
+MOST_JOBS = 1024
+"""Worker processes; each takes some hundred megabytes."""
 ESTIMATE = 120.0
 """Seconds that an estimate may take."""
 
@@ -81,8 +80,8 @@ def run_suite(reference: str, options: Options) -> bool:
 def _run(console: Console, reference: str, options: Options) -> bool:
     suite, jobs = load_suite(reference), default_jobs() if options.jobs is None else options.jobs
     suite = customised(smoke(suite) if options.scale == "smoke" else suite, options)
-    if jobs < 1:
-        raise HeistError(f"--jobs {jobs}: expected at least 1")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise HeistError(f"--jobs {jobs}: expected 1 to {MOST_JOBS:,}")
     check_cells(cells(suite))
     store = Store(options.out / "store")
     if options.dry_run:
@@ -171,13 +170,13 @@ def _about(planned: Plan, seconds: float, jobs: int) -> str:
 
 
 def _announce(console: Console, suite: Suite, planned: Plan, store: Store, time: str) -> None:
-    lines = [f"[bold]{escape(suite.name)}[/]: {_size(planned)}" + (f"; {escape(time)}" if planned.missing else "")]
+    lines = [f"{suite.name}: {_size(planned)}" + (f"; {time}" if planned.missing else "")]
     lines += [f"{name} changed: {n} {'cell' if n == 1 else 'cells'}" for name, n in edited_plugins(planned, store).items()]
     for spec in sorted({*suite.tasks, *suite.exams}):
         if not as_pinned(cast(Task, registry.build("task", spec)).data_digest()):
-            lines.append(f"{escape(spec)}: its data files are not the ones tasks/data.sha256 lists; records say so")
+            lines.append(f"{spec}: its data files are not the ones tasks/data.sha256 lists; records say so")
     for line in lines:
-        console.print(line, highlight=False)
+        _say(console, line)
 
 
 def _size(planned: Plan) -> str:
@@ -194,7 +193,12 @@ def _foresee(console: Console, suite: Suite, budget: Budget) -> None:
     except PluginFailure as failure:
         lines = [f"no estimate of what victims behind an API cost: {failure.reason}"]
     for line in lines:
-        console.print(line, highlight=False, markup=False)
+        _say(console, line)
+
+
+def _say(console: Console, line: str) -> None:
+    """Print a line as it is: names in it come from suites, which anybody may have written."""
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
@@ -214,4 +218,4 @@ def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
         state = "to compute" if at in planned.missing else "there"
         budget = f"{cell.budget} queries  " if suite.budgets else ""
         line = f"{cell.task}  {cell.victim.label}  {cell.defense}  {cell.attack}  {budget}seed {cell.seed}  ({state})"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(console, line)

@@ -70,7 +70,8 @@ def _result_files(results: Path, commit: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _is_ours(path: PurePosixPath) -> bool:
-    return fnmatch(path.name, PATTERN) or (path.parent.name == QUESTIONS and path.suffix == ".json")
+    inside = not path.is_absolute() and ".." not in path.parts  # a tree may hold any name
+    return inside and (fnmatch(path.name, PATTERN) or (path.parent.name == QUESTIONS and path.suffix == ".json"))
 
 
 def _contents(results: Path, blobs: Sequence[str]) -> Iterator[bytes]:

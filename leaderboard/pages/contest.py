@@ -11,12 +11,16 @@ from typing import NamedTuple
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.records import Record, slug
-from heistbench.bench.storage.result_files import read_record, result_files
+from heistbench.bench.storage.result_files import RecordReader, result_files
+from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import CellKey, Panel, victim_label
 from heistbench.leaderboard.compare.releases import History, history_of, natural
+
+LONGEST = 200
+"""Characters of a folder's name: file systems end at 255, and a part of the table stands under the same name."""
 
 
 class ContestName(NamedTuple):
@@ -37,7 +41,8 @@ class ContestName(NamedTuple):
     def folder(self) -> str:
         """The folder of the contest's page."""
         task = self.task if self.exam == self.task else f"{self.task}, examined on {self.exam}"
-        return ",".join(map(slug, (task, self.victim, self.student)))
+        name = ",".join(map(slug, (task, self.victim, self.student)))
+        return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hash_of(name)[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +122,15 @@ def by_contest(results: Path, known: Mapping[Path, Record]) -> list[list[Path]]:
     for path in result_files(results):
         releases[path.parts[:-5], path.parent.name].append(path)
     contests: dict[ContestName, list[Path]] = defaultdict(list)
+    reader = RecordReader()
     for paths in releases.values():
-        contests[ContestName.of(known.get(paths[0]) or read(paths[0]))] += paths
+        contests[ContestName.of(known.get(paths[0]) or read(paths[0], reader))] += paths
     return [contests[name] for name in sorted(contests)]
 
 
-def read(path: Path) -> Record:
+def read(path: Path, reader: RecordReader) -> Record:
     """One record. Raises HeistError where it is not one, or does not lie where its arm says."""
-    record = read_record(path)
+    record = reader.read(path)
     place = record.path()
     if path.parts[-len(place.parts) :] != place.parts:
         raise HeistError(f"result file {path}: expected it at {place}")

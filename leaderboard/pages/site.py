@@ -22,6 +22,7 @@ from filelock import FileLock
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import RecordReader
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import Board
 from heistbench.leaderboard.board.comparable import generation
@@ -158,7 +159,8 @@ def _build_alone(job: _Job) -> _Built:
 
 def _build(job: _Job) -> _Built:
     """Write the pages of one contest and its part of the table."""
-    by_path = {path: job.known.get(path) or read(path) for path in job.files}
+    reader = RecordReader()
+    by_path = {path: job.known.get(path) or read(path, reader) for path in job.files}
     contest = contest_of([*by_path.values()])
     files = {id(record): path.relative_to(job.results).as_posix() for path, record in by_path.items()}
     home = Path(os.path.relpath(job.results, job.site)).as_posix()

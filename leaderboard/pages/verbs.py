@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 
-from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.errors import HeistError, printable
 from heistbench.bench.storage.failures import read_failures
 from heistbench.leaderboard.pages.site import build_site
 
 HOST = "127.0.0.1"
 """Nobody else reaches a board that is served."""
+NAMES = (HOST, "localhost")
+"""What this server is called. A page of a stranger that has its own name lead here is not answered (DNS rebinding)."""
+PATIENCE = 30
+"""Seconds that a reader may keep silent in a request."""
 
 
 def build(results: Path, site: Path) -> None:
@@ -27,7 +32,7 @@ def build(results: Path, site: Path) -> None:
         bar = progress.add_task("result files", total=None)
         failures = read_failures(results.parent)
         build_site(results, site, lambda done, total: progress.update(bar, completed=done, total=total), failures=failures)
-    console.print(f"pages    {site / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(f"pages    {site / 'index.html'}"), highlight=False, markup=False, soft_wrap=True)
 
 
 def serve(site: Path, port: int) -> None:
@@ -48,17 +53,31 @@ def serve(site: Path, port: int) -> None:
 
 def server_of(site: Path, port: int) -> ThreadingHTTPServer:
     """A server of the files of a site; port 0 takes a free one."""
-    return ThreadingHTTPServer((HOST, port), partial(_Handler, directory=str(site)))
+    return _Server((HOST, port), partial(_Handler, directory=str(site)))
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers each request in a thread, and makes nothing of readers who leave or fall silent before they have all of it."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Report an error of our own."""
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(SimpleHTTPRequestHandler):
     """Serves the files of its folder, nothing that a link in it leads to, and keeps quiet about it."""
 
+    timeout = PATIENCE
+
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         """The start of an answer, and its content where there is one."""
-        if self._is_there():
+        if self.headers.get("Host", "").partition(":")[0].lower() not in NAMES:
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+        elif self._is_there():
             return super().send_head()
-        self.send_error(HTTPStatus.NOT_FOUND)
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
         return None
 
     def _is_there(self) -> bool:

@@ -12,11 +12,12 @@ from itertools import chain
 from pathlib import Path
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.packed_results import Refused
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import PATTERN, read_record
+from heistbench.bench.storage.result_files import PATTERN, RecordReader
 from heistbench.leaderboard.submit.completeness import check_whole, panel, setting
 from heistbench.leaderboard.submit.findings import Fault, Finding, Verification
-from heistbench.leaderboard.submit.intake import Listing, Reader, Refused, list_files
+from heistbench.leaderboard.submit.intake import Intake, Listing, list_files
 from heistbench.leaderboard.submit.known import check_known
 from heistbench.leaderboard.submit.questions import check_questions, offline
 from heistbench.leaderboard.submit.stated import check_stated
@@ -64,13 +65,13 @@ def examine(folder: Path, results: Path) -> tuple[Verification, dict[str, Record
 
 def _read(folder: Path, listing: Listing, found: Verification) -> dict[str, Record]:
     """The records that can be read, by their paths; why others cannot is noted."""
-    reader, records = Reader(), dict[str, Record]()
+    intake, records = Intake(), dict[str, Record]()
     for path in listing.questions:
         with _noting(found, path):
-            reader.read_questions(folder / path)
+            intake.read_questions(folder / path)
     for path in listing.files:
         with _noting(found, path):
-            records[path.as_posix()] = reader.read(folder / path)
+            records[path.as_posix()] = intake.read(folder / path)
     return records
 
 
@@ -79,7 +80,7 @@ def _noting(found: Verification, path: Path) -> Iterator[None]:
     try:
         yield
     except Refused as refused:
-        found.note(path.as_posix(), refused.faults)
+        found.note(path.as_posix(), [Fault(*fault) for fault in refused.faults])
 
 
 def _check(path: Path, record: Record) -> Iterator[Finding]:
@@ -94,4 +95,5 @@ def _beside(records: Mapping[str, Record], results: Path) -> list[Record]:
     """The published records of the same settings."""
     settings = {setting(record) for record in records.values()}
     patterns = [f"{task}/{victim}/*/*/*/{student}/{PATTERN}" for task, victim, student in sorted(settings, key=str)]
-    return [read_record(path) for pattern in patterns for path in sorted(results.rglob(pattern))]
+    reader = RecordReader()
+    return [reader.read(path) for pattern in patterns for path in sorted(results.rglob(pattern))]

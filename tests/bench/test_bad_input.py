@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -53,7 +54,13 @@ def error(ended) -> str:
         (["--budget-queries=inf"], "--budget-queries: unable to convert"),
         (["--seeds", ""], "--seeds '': expected whole numbers"),
         (["--attack", "rep(shots=2024-13-45)"], "cannot read the value of 'shots'"),
-        (["--attack", "rep(shots=[" + "[" * 3000 + "])"], "cannot read"),
+        (["--attack", "rep(shots=[" + "[" * 900 + "])"], "cannot read"),
+        (["--attack", "rep" + " " * 100_000 + "!"], "attacks.0: String should have at most 1000 characters"),
+        (["--seeds", ",".join(map(str, range(20_000)))], "suite tiny names 400,000 cells, and at most 100,000 are allowed"),
+        (["--jobs", str(10**9)], "--jobs 1000000000: expected 1 to 1,024"),
+        (["--jobs", "0"], "--jobs 0: expected 1 to 1,024"),
+        (["--victim", "x" * 300], f"{'x' * 300}/card.json: File name too long"),
+        (["--data", "x" * 300], f"{'x' * 300}: File name too long"),
     ],
 )
 def test_options_of_a_run_are_checked(
@@ -83,6 +90,26 @@ def test_data_that_is_not_utf8_is_named(heist: Callable, tmp_path: Path) -> None
 def test_a_file_of_anything_is_one_line(heist: Callable, tmp_path: Path, verb: list[str], content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
     assert str(tmp_path / "file") in error(heist(*verb, tmp_path / "file"))
+
+
+BLANKS = " " * 100_000
+
+
+@pytest.mark.parametrize("spec", [f"pocket{BLANKS}!", f'pocket(a=1{BLANKS}"")', f'pocket(a={BLANKS}1"")', "(" * 100_000])
+def test_a_spec_of_any_length_is_read_in_no_time(heist: Callable, spec: str) -> None:
+    """Where a pattern can split a row of blanks in two ways, this takes a minute."""
+    assert "cannot read" in error(heist("grade", spec, "nowhere"))
+
+
+def test_a_huge_plugin_file_is_not_read(heist: Callable, tmp_path: Path) -> None:
+    with (tmp_path / "huge.py").open("wb") as file:
+        file.truncate(2**40)
+    assert "huge.py: is larger than 1024 KiB" in error(heist("list", "--plugin", tmp_path / "huge.py"))
+
+
+@pytest.mark.parametrize("words", [["leaderboard", "show"], ["run"], ["grade", "pocket"], ["list", "--plugin"]], ids=" ".join)
+def test_a_name_that_no_file_can_have_is_one_line(heist: Callable, words: list[str]) -> None:
+    assert "File name too long" in error(heist(*words, "x" * 300 + ".yaml"))
 
 
 # plugins of a task
@@ -130,6 +157,52 @@ def test_the_list_shows_no_escape_sequences(heist: Callable, tmp_path: Path) -> 
         ended = heist("list", "--plugin", tmp_path / "mine.py", *how)
         assert ended.code == 0
         assert not {"\x1b", "\x07", "\x9b"} & set(ended.out)
+
+
+HOSTILE = "\x1b]8;;http://x\x07\x9b31m\u202e[link=http://x]y[/link][bold red][/]"
+
+
+def test_defaults_of_a_plugin_are_listed_as_text(heist: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "\x1b[31m\u202e"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "from heistbench.bench import Attack, attack\n"
+        '@attack("mine", version="1-A")\n'
+        f'class Mine(Attack):\n    """Mine."""\n    word: str = {HOSTILE!r}\n'
+        "    def steal(self, target, questions, kit):\n        return []\n"
+    )
+    shown, listed = (heist("list", *how, "--plugin", folder / "mine.py") for how in ([], ["--json"]))
+    assert not unsafe(shown.out + listed.out)
+    assert "[link=http://x]" in shown.out
+    (mine,) = [row for row in json.loads(listed.out) if row["name"] == "mine"]
+    assert mine["parameters"][0]["default"] == HOSTILE
+    assert mine["origin"].startswith(str(folder))
+
+
+def unsafe(text: str) -> set[str]:
+    return {char for char in text if not char.isprintable() and char != "\n"}
+
+
+def test_names_of_a_suite_are_shown_as_text(heist: Callable, suite_file: Callable, tmp_path: Path) -> None:
+    """Before a run, while it runs, after it, and on its board."""
+    path = suite_file(
+        victims=[{"model": "pocket/victim-1", "name": HOSTILE, "decoding": {"max_new_tokens": 64}}],
+        attacks=["answer_only"], controls=["untrained"], defenses=["none"], sizes={"query": 2, "surrogate": 2, "test": 2},
+    )  # fmt: skip
+    out = tmp_path / "[bold]\x9b31m\u202e[link=http://x]y[/link]"
+    for words in (
+        ["run", path, "--dry-run", "--out", out],
+        ["run", path, "--jobs", 1, "--out", out],
+        ["leaderboard", "show", out],
+        ["leaderboard", "show", out, "--json"],
+        ["leaderboard", "build", out / "tiny" / "results"],
+        ["compare", out / "tiny", out / "tiny"],
+    ):
+        ended = heist(*words)
+        assert ended.code == 0, ended.err
+        assert not unsafe(ended.out + ended.err), words
+        if words[0] == "run":
+            assert "[bold red][/]" in ended.out
 
 
 def test_the_doctor_says_how_to_get_what_the_signature_tia_needs(heist: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 import heistbench.leaderboard
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.scoring.overlap import SIGNATURES
+from heistbench.bench.storage.packed_results import ResultFile
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import ResultFile
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.panel import Panel

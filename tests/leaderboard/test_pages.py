@@ -100,6 +100,13 @@ def test_every_figure_has_its_table(page: str) -> None:
         assert f'<div class="plot" data-chart="{name}" hidden></div>' in figure
 
 
+def test_a_panel_opens_with_its_matrix_and_figures_and_its_lists_are_folded(page: str) -> None:
+    open_part = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert '<table class="matrix">' in open_part
+    assert "Bill: " not in open_part
+    assert re.search(r"<details>\s*<summary>Bill</summary>.*?<strong>Bill</strong>", page, flags=re.DOTALL)
+
+
 def test_tables_have_captions_and_headers_have_scopes(sample: list[Record]) -> None:
     for text in all_pages(sample):
         read = Reader(text)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -21,9 +24,9 @@ from leaderboard.markup import Reader
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import read_record, read_records, result_files, write_record
+from heistbench.bench.storage.result_files import RecordReader, read_record, read_records, result_files, write_record
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.pages import contest, render, site
+from heistbench.leaderboard.pages import render, site
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.pages.verbs import HOST, serve, server_of
 
@@ -103,7 +106,7 @@ def test_records_in_memory_are_not_read_again(
     built: Path, tmp_path: Path, make: Make, control: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = records_by_path(tmp_path, everything(make, control))
-    monkeypatch.setattr(contest, "read_record", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(RecordReader, "read", lambda self, path: pytest.fail(f"read {path} again"))
     board = build_site(tmp_path / "results", tmp_path / "site", records=held)
     assert contents(tmp_path / "site") == contents(built / "site")
     assert board == build([*held.values()])
@@ -263,6 +266,13 @@ def test_the_table_has_a_row_a_file_with_every_verdict(built: Path) -> None:
         assert dict(row["overlap"]).get("words.stolen.lcs_f") == (0.61 if record.overlap else None)
 
 
+def test_long_names_make_folders_that_a_file_system_takes(tmp_path: Path, make: Make) -> None:
+    long = {"arm__victim": "v" * 190, "arm__student": "s" * 190}
+    folder = written(tmp_path, [make("rep", **long), make("rep", **{**long, "arm__student": "s" * 189 + "t"})])
+    build_site(folder / "results", folder / "site")
+    assert len(list((folder / "site").glob("pocket,*/index.html"))) == 2
+
+
 # serving
 
 
@@ -301,6 +311,64 @@ def test_nothing_but_pages_is_served(address: str, small: Path, path: str, capfd
         urlopen(f"{address}{path}", timeout=10)
     missing.value.close()
     assert missing.value.code == 404
+    assert capfd.readouterr().err == ""
+
+
+def ask(address: str, request: bytes, host: bytes = b"127.0.0.1") -> bytes:
+    """The answer to a request as it stands."""
+    port = int(address.rpartition(":")[2])
+    with socket.create_connection((HOST, port), timeout=10) as connection:
+        connection.sendall(request + b"\r\nHost: " + host + b":%d\r\n\r\n" % port)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET / HTTP/1.1", 200),
+        (b"HEAD / HTTP/1.1", 200),
+        (b"GET //etc/passwd HTTP/1.1", 404),
+        (b"GET /%2e%2e/%2e%2e/%2e%2e/etc/passwd HTTP/1.1", 404),
+        (b"GET /..%2f..%2fetc/passwd HTTP/1.1", 404),
+        (b"GET /\\..\\..\\etc HTTP/1.1", 404),
+        (b"GET http://elsewhere/results/ HTTP/1.1", 404),
+        (b"GET /%ff%fe HTTP/1.1", 404),
+        (b"HEAD /%00 HTTP/1.1", 404),
+        (b"GET /" + b"a" * 5_000 + b" HTTP/1.1", 404),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1", 414),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200, 431),
+        (b"POST / HTTP/1.1", 501),
+    ],
+)
+def test_odd_requests_are_answered_briefly(
+    address: str, request_line: bytes, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = ask(address, request_line)
+    assert answer.startswith(b"HTTP/1.0 %d " % status)
+    assert (b"\r\n\r\n" in answer and not answer.endswith(b"\r\n\r\n")) == (b"HEAD" not in request_line)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("garbage", [b"GARBAGE", b"GET", b"\x00\xff", b"GET / HTTP/9.9", b"GET / HTTP/x"])
+def test_what_is_no_request_is_refused(address: str, garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    assert re.search(rb"Error code: (400|505)", ask(address, garbage))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("host", "status"), [(b"localhost", 200), (b"LOCALHOST", 200), (b"evil.example", 421), (b"", 421)])
+def test_it_answers_to_its_own_names_alone(address: str, host: bytes, status: int) -> None:
+    """A stranger's page whose name was made to lead to this machine cannot read the board."""
+    assert ask(address, b"GET / HTTP/1.1", host).startswith(b"HTTP/1.0 %d " % status)
+
+
+def test_a_reader_who_leaves_makes_no_noise(address: str, small: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (small / "site" / "large.html").write_bytes(b"x" * 20_000_000)
+    with socket.create_connection((HOST, int(address.rpartition(":")[2]))) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(b"GET /large.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.recv(1)
+    while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+        time.sleep(0.01)
     assert capfd.readouterr().err == ""
 
 

@@ -125,6 +125,32 @@ def test_links_in_a_revision_are_not_followed(repository: Path) -> None:
     assert len(arms_of("HEAD", repository / "published")) == 3
 
 
+def made(folder: Path, *words: str, of: str = "") -> str:
+    """The hash of what git makes of some text."""
+    done = subprocess.run(["git", "-C", str(folder), *words], input=of, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@needs_git
+def test_names_in_a_revision_lead_nowhere_else(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree may hold any name: git itself refuses `..` only when it checks a work tree out."""
+    files = made(repository, "mktree", of=f"100644 blob {made(repository, 'hash-object', '-w', '--stdin', of='{}')}\tseed-0.json")
+    published = made(repository, "rev-parse", "v1:published/suite")
+    up = made(repository, "mktree", of=f"040000 tree {files}\t..\n040000 tree {published}\tsuite")
+    root = made(repository, "mktree", of=f"040000 tree {up}\tpublished")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    who = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x"}
+    for name, value in who.items():
+        monkeypatch.setenv(name, value)
+    written = list[Path]()
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: written.append(path) or write(path, content))
+    assert len(arms_of(made(repository, "commit-tree", root, "-m", "x"), repository / "published")) == 3
+    assert len(written) == 4
+    assert all(".." not in path.parts for path in written)
+
+
 @needs_git
 def test_a_revision_with_too_much_is_refused_unread(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MOST", 1000)

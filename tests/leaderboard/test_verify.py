@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from sound_submission import COMMIT, QUERY, SEEDS, TEST, sound, write_sound
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.packed_results import VERDICTS, Refused, pack
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import LARGEST, VERDICTS, pack, write_record
+from heistbench.bench.storage.result_files import LARGEST, write_record
 from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.submit.findings import Verification
-from heistbench.leaderboard.submit.intake import Reader, Refused
+from heistbench.leaderboard.submit.intake import Intake
 from heistbench.leaderboard.submit.verify import verify
 
 Raw = dict[str, Any]
@@ -434,7 +435,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path, results: Path) -> None:
 def test_a_file_swapped_for_a_link_while_it_is_read_is_refused(folder: Path) -> None:
     _link(folder)
     with pytest.raises(Refused, match="cannot be read"):
-        Reader().read(folder / FILE)
+        Intake().read(folder / FILE)
 
 
 # question lists
@@ -470,7 +471,7 @@ def test_a_question_list_that_is_none_is_refused(
 def test_a_list_of_too_many_questions_is_refused(
     folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("heistbench.leaderboard.submit.intake.MOST_QUESTIONS", 19)
+    monkeypatch.setattr("heistbench.bench.storage.result_files.MOST_QUESTIONS", 19)
     assert says(check(), "", "has 20 questions; expected at most 19", LIST)
 
 
@@ -626,7 +627,7 @@ def test_what_a_run_leaves_is_refused_for_its_one_seed_alone(tiny_run: Any, resu
 def test_changing_any_one_verdict_is_refused(
     model: Path, tmp_path_factory: pytest.TempPathFactory, position: int, letter: str
 ) -> None:
-    file, reader = tmp_path_factory.mktemp("one") / "seed-0.json", Reader()
+    file, reader = tmp_path_factory.mktemp("one") / "seed-0.json", Intake()
     reader.read_questions(model / LIST)
     file.write_text(json.dumps(SOUND))
     before = SOUND["exam"]["verdicts"]

@@ -18,7 +18,11 @@ def test_references_are_told_apart(reference: str, expected: bool) -> None:
     assert is_scratch(reference) is expected
 
 
-@pytest.mark.parametrize("reference", ["scratch/", "scratch/64", "scratch/64x", "scratch/x2", "scratch/64x2x3", "scratch/-4x1"])
+MISSPELT = ["scratch/", "scratch/64", "scratch/64x", "scratch/x2", "scratch/64x2x3", "scratch/-4x1"]
+ABSURD = ["scratch/0x1", "scratch/64x0", "scratch/12x1", "scratch/2048x1", "scratch/64x65", "scratch/99999999x99999999"]
+
+
+@pytest.mark.parametrize("reference", [*MISSPELT, *ABSURD])
 def test_a_misspelt_one_is_an_error(reference: str) -> None:
     with pytest.raises(HeistError, match=r"expected scratch/<hidden>x<layers>"):
         is_scratch(reference)

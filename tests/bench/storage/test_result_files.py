@@ -11,24 +11,17 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from sound_submission import sound
 
 from heistbench.bench import Grade, HeistError, TraceCheck, Verdict
 from heistbench.bench.contracts.nouns import TraceKind
 from heistbench.bench.scoring.verdicts import Examined
 from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.packed_results import KINDS, LETTERS, name_of, pack, unpack
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import (
-    KINDS,
-    LARGEST,
-    LETTERS,
-    name_of,
-    pack,
-    read_record,
-    read_records,
-    unpack,
-    write_record,
-)
+from heistbench.bench.storage.result_files import LARGEST, RecordReader, read_record, read_records, write_record
+from heistbench.bench.verbs.publish import publish
 
 Raw = dict[str, Any]
 
@@ -174,7 +167,7 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: bytes) -> No
 def test_results_of_another_schema_are_refused(record: Record, tmp_path: Path) -> None:
     path = write_record(tmp_path, record)
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 4}))
-    assert "schema_version: Input should be 5" in refusal(path)
+    assert "schema_version: 4 is not 5: run the suite again" in refusal(path)
 
 
 # strangers' folders
@@ -199,17 +192,113 @@ HARM: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
+VERBS = (("leaderboard", "show"), ("leaderboard", "build"), ("compare",))
+
+
+def refusals(heist: Callable[..., Any], folder: Path) -> list[str]:
+    """What each verb that reads strangers' folders says of one it refuses: a line, and exit code 2."""
+    lines = []
+    for verb in VERBS:
+        ended = heist(*verb, folder, *([folder] if verb == ("compare",) else []))
+        assert (ended.code, ended.out.strip(), ended.err.count("\n")) == (2, "", 1), ended
+        lines.append(ended.err)
+    return lines
+
+
 @pytest.mark.parametrize(("harm", "reason"), [rest for _, *rest in HARM], ids=[name for name, *_ in HARM])
 def test_what_is_no_file_does_no_harm(
     record: Record, tmp_path: Path, heist: Callable[..., Any], harm: Callable[[Path], object], reason: str
 ) -> None:
     path = write_record(tmp_path / "results", record)
     harm(path)
-    for words in (("leaderboard", "show", tmp_path), ("compare", tmp_path, tmp_path), ("leaderboard", "build", tmp_path)):
-        ended = heist(*words)
-        assert (ended.code, ended.err.count("\n")) == (2, 1)
-        assert str(path) in ended.err
-        assert reason in ended.err
+    for line in refusals(heist, tmp_path):
+        assert str(path) in line
+        assert reason in line
+
+
+def with_text(old: str, new: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(path.read_text().replace(old, new, 1))
+
+
+SETTINGS = '"settings": {'
+CONTENT: list[tuple[str, Callable[[Path], object], str]] = [
+    ("deep", with_text(SETTINGS, SETTINGS + '"x": ' + "[" * 5000 + "]" * 5000 + ","), "nests more than 32 objects and lists"),
+    ("less deep", with_text(SETTINGS, SETTINGS + '"x": ' + "[" * 40 + "]" * 40 + ","), "nests more than 32 objects and lists"),
+    ("a key twice", with_text("{", '{"schema_version": 5,'), "key 'schema_version' stands twice"),
+    ("infinite", with_text(SETTINGS, SETTINGS + '"x": 1e999,'), "number 1e999 is too large"),
+    ("digits", with_text('"seed": 0', f'"seed": {"9" * 400}'), "is too large"),
+    ("half a character", with_text('"student": "pocket/base"', r'"student": "\ud800"'), "half of a surrogate pair"),
+    ("a name without end", with_text('"victim": "pocket-victim"', f'"victim": "{"v" * 10_001}"'), "more than 10,000 characters"),
+    ("a text for a number", with_text('"seed": 0', '"seed": "0"'), "arm.seed: Input should be a valid integer"),
+]
+
+
+@pytest.mark.parametrize(("harm", "reason"), [rest for _, *rest in CONTENT], ids=[name for name, *_ in CONTENT])
+def test_content_is_read_with_the_care_of_verify(
+    record: Record, tmp_path: Path, heist: Callable[..., Any], harm: Callable[[Path], object], reason: str
+) -> None:
+    path = write_record(tmp_path / "submission", record)
+    harm(path)
+    (tmp_path / "published").mkdir()
+    verified = heist("leaderboard", "verify", tmp_path / "submission", "--results", tmp_path / "published")
+    assert (verified.code, reason.partition(": ")[2] in verified.out) == (1, True)
+    for line in refusals(heist, tmp_path / "submission"):
+        assert reason in line
+
+
+@pytest.mark.parametrize("name", ["pocket", "more", "seed-7.json"])
+def test_links_are_neither_followed_nor_passed_over(record: Record, tmp_path: Path, heist: Callable[..., Any], name: str) -> None:
+    write_record(tmp_path / "elsewhere", record)
+    write_record(tmp_path / "results", record)
+    if name == "pocket":
+        (tmp_path / "results" / name).rename(tmp_path / "away")
+    (tmp_path / "results" / name).symlink_to(tmp_path / "elsewhere")
+    for line in refusals(heist, tmp_path / "results"):
+        assert f"{tmp_path / 'results' / name}: is a link; expected files and folders" in line
+
+
+def test_question_lists_are_not_looked_for_behind_a_link(record: Record, tmp_path: Path, heist: Callable[..., Any]) -> None:
+    write_record(tmp_path / "results", record)
+    (tmp_path / "results" / "questions").rename(tmp_path / "lists")
+    (tmp_path / "results" / "questions").symlink_to(tmp_path / "lists")
+    for line in refusals(heist, tmp_path / "results"):
+        assert "is a link" in line
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MOST_FILES", 1), ("MOST_BYTES", 9000), ("MOST_ENTRIES", 5)])
+def test_folders_without_end_are_refused(
+    tmp_path: Path, heist: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    for seed in (0, 1):
+        write_record(tmp_path, Record.model_validate(sound(seed=seed)))
+    monkeypatch.setattr(f"heistbench.bench.storage.result_files.{bound}", value)
+    for line in refusals(heist, tmp_path):
+        assert f"{tmp_path}: more than" in line
+
+
+def test_verdicts_without_end_are_refused(tmp_path: Path) -> None:
+    paths = [write_record(tmp_path, Record.model_validate(sound(seed=seed))) for seed in (0, 1)]
+    reader = RecordReader(most_verdicts=39)
+    reader.read(paths[0])
+    with pytest.raises(HeistError, match=r"seed-1\.json: exam\.verdicts: more than 39 in one folder"):
+        reader.read(paths[1])
+
+
+def test_a_folder_that_cannot_be_listed_is_named(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write_record(tmp_path, record)
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(HeistError, match=f"{tmp_path}: cannot be read .Permission denied."):
+        read_records(tmp_path)
+
+
+def test_publishing_takes_no_harm_from_what_lies_there(tmp_path: Path, record: Record) -> None:
+    (tmp_path / "results").mkdir()
+    os.mkfifo(tmp_path / "results" / "seed-0.json")
+    with pytest.raises(HeistError, match=r"seed-0\.json: is not a file"):
+        publish(Console(), [record], tmp_path)
 
 
 @pytest.mark.parametrize("harm", [rest[0] for _, *rest in HARM], ids=[name for name, *_ in HARM])
