@@ -54,8 +54,14 @@ def run(
     ] = None,
     data: Annotated[Path | None, Parameter(help="Folder with the data sets, where missing ones are downloaded to.")] = None,
     executor: Annotated[
-        Literal["processes", "here"], Parameter(help="Where the work is done; `here`: in this process, for a debugger.")
+        Literal["processes", "ray", "here"],
+        Parameter(help="Where the work is done: on this machine, on a Ray cluster, or in this process, for a debugger."),
     ] = "processes",
+    ray_address: Annotated[str | None, Parameter(help="Of a Ray cluster, such as auto; default: Ray on this machine.")] = None,
+    mirror: Annotated[
+        str | None,
+        Parameter(help="URL that a cluster whose machines share no folder copies artifacts to, such as s3://bucket/x."),
+    ] = None,
     scale: Annotated[
         Literal["full", "smoke"], Parameter(help="smoke: the same code and prompts, small models, a minute.")
     ] = "full",
@@ -102,6 +108,8 @@ def run(
         out=out,
         jobs=jobs,
         executor=executor,
+        ray_address=ray_address,
+        mirror=mirror,
         data=data,
         budget=Budget(budget_queries, budget_usd),
         limits=Limits(fail_fast, cell_timeout and cell_timeout * 60, max_hours and max_hours * 3600),

@@ -106,6 +106,6 @@ def use_gpu(name: str) -> None:
         os.environ[VISIBLE] = name
 
 
-def default_jobs() -> int:
-    """One process per GPU, or one per core where there is none."""
-    return len(gpus()) or os.cpu_count() or 1
+def default_jobs(share: float = 1.0) -> int:
+    """One process per GPU, or per share of one; where there is none, one per core."""
+    return int(len(gpus()) / share) or os.cpu_count() or 1

@@ -29,7 +29,7 @@ from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.record import RecordStage
 from heistbench.bench.stages.stage import WORK, Lengths, Stage, Work
 from heistbench.bench.stages.summaries import summarize, summarizes, with_summaries
-from heistbench.bench.storage.ledger import Query
+from heistbench.bench.storage.owner import Query
 from heistbench.bench.storage.store import Store, identify
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.reply_sources import Recorded

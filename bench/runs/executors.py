@@ -15,6 +15,7 @@ from heistbench.bench.stages.stage import Need
 
 EXECUTORS: dict[str, str] = {
     "processes": "heistbench.bench.runs.processes:Processes",
+    "ray": "heistbench.bench.runs.ray_cluster:RayCluster",
     "here": "heistbench.bench.runs.here:Here",
 }
 

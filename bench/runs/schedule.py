@@ -7,7 +7,7 @@ ended. So cells need no order, and two runs on one store share their work. A cel
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
@@ -19,16 +19,18 @@ from typing import Protocol
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.models.checkpoints import resolved
 from heistbench.bench.runs.executors import Executor
-from heistbench.bench.runs.worker import Failed, Job, Outcome, Waiting
+from heistbench.bench.runs.worker import Failed, Job, Lost, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
 from heistbench.bench.stages.record import cell_spec
 from heistbench.bench.storage.locks import shared
 from heistbench.bench.storage.records import Record, load
-from heistbench.bench.storage.store import IN_USE, MANIFEST, VICTIMS, Store
+from heistbench.bench.storage.store import IN_USE, VICTIMS, Store
 from heistbench.bench.suites.cells import Cell
 
 PATIENCE = 0.5
 """Seconds until work that another run holds is tried again, when nothing of this run is left to wait for."""
+TRIES = 3
+"""How often a cell is run again because its machine is gone."""
 LOOK = 0.5
 """Seconds between two looks at the clock, where there are limits."""
 
@@ -88,7 +90,7 @@ def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limit
     Raises HeistError for the first cell that fails, where the limits say so; what is computed by then is kept.
     """
     with shared(store.root / IN_USE), closing(executor):
-        _Schedule(planned, executor, watcher, limits).drain()
+        _Schedule(planned, store, executor, watcher, limits).drain()
 
 
 def collected(planned: Plan, store: Store) -> dict[int, Record]:
@@ -102,6 +104,7 @@ class _Schedule:
     """Jobs that wait for a slot, that wait for others' work, and that run."""
 
     planned: Plan
+    store: Store
     executor: Executor
     watcher: Watcher
     limits: Limits
@@ -109,6 +112,7 @@ class _Schedule:
     parked: list[tuple[Job, Path]] = field(default_factory=list)
     running: dict[Future[Outcome], tuple[int, Job]] = field(default_factory=dict)
     started: dict[int, float] = field(default_factory=dict)
+    lost: Counter[int] = field(default_factory=Counter)
     spent: dict[int, float] = field(default_factory=lambda: defaultdict(float))
 
     def drain(self) -> None:
@@ -149,6 +153,9 @@ class _Schedule:
         if isinstance(outcome, Waiting):
             self.parked.append((job, Path(outcome.target)))
             return
+        if isinstance(outcome, Lost):
+            self._again(job, outcome)
+            return
         self._unpark(everything=isinstance(outcome, Failed))  # it may have held what others wait for
         if isinstance(outcome, Failed):
             self._fail(job, outcome)
@@ -156,6 +163,16 @@ class _Schedule:
             self.ready.appendleft(replace(job, step=job.step + 1))  # a cell that was begun comes before the next
         else:
             self.watcher.finished(job.at)
+
+    def _again(self, job: Job, why: Lost) -> None:
+        """Run a job again whose machine is gone, but not for ever."""
+        self.lost[job.at] += 1
+        self._unpark(everything=True)
+        if self.lost[job.at] > TRIES:
+            self._fail(job, Failed(f"{why.reason}, and {TRIES} others before"))
+            return
+        self.watcher.told(f"{why.reason}; what it worked on is run again elsewhere")
+        self.ready.appendleft(job)
 
     def _fail(self, job: Job, why: Failed) -> None:
         if self.limits.fail_fast:
@@ -181,14 +198,13 @@ class _Schedule:
         """Take up again what waits for an artifact that is there now, or for a victim that others were asking."""
         waiting, free = list[tuple[Job, Path]](), list[Job]()
         for job, target in self.parked:
-            if everything or _is_there(target):
+            if everything or self._is_there(target):
                 free.append(job)
             else:
                 waiting.append((job, target))
         self.parked = waiting
         self.ready.extendleft(reversed(free))
 
-
-def _is_there(target: Path) -> bool:
-    """Whether an artifact is finished. A victim's lock is no artifact: whether it is free is found out by trying."""
-    return VICTIMS in target.parts or (target / MANIFEST).is_file()
+    def _is_there(self, target: Path) -> bool:
+        """Whether an artifact is finished. A victim's lock is no artifact: whether it is free is found out by trying."""
+        return VICTIMS in target.parts or self.store.holds(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +13,17 @@ from typing import TextIO
 from heistbench.bench.contracts.errors import Busy, HeistError, PluginFailure
 from heistbench.bench.contracts.failures import keep_traceback, traceback_text
 from heistbench.bench.contracts.places import blame
+from heistbench.bench.contracts.registry import load_plugin
 from heistbench.bench.models import checkpoints
 from heistbench.bench.models.checkpoints import Checkpoint
+from heistbench.bench.models.process import hush
 from heistbench.bench.models.secrets import clear
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.pipeline import StoredCell, log_of, steps
 from heistbench.bench.stages.stage import Need, Progress
 from heistbench.bench.storage.failures import DETAILS
+from heistbench.bench.storage.mirror import Mirror
+from heistbench.bench.storage.owner import Owner
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 
@@ -36,6 +41,12 @@ class Conditions:
     wall: str | None = None
     memory: float | None = None
     """GiB that a worker and the processes it starts may hold."""
+    gpus: float = 1.0
+    """GPUs that a worker uses where there are any, perhaps a share of one."""
+    address: str | None = None
+    """Of a cluster of machines."""
+    mirror: str | None = None
+    """A URL where artifacts are copied to, for machines that share no file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +94,25 @@ class Failed:
     notices: tuple[str, ...] = ()
 
 
-Outcome = Done | Waiting | Failed
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The machine that ran the step is gone; it may be run again elsewhere."""
+
+    reason: str
+    notices: tuple[str, ...] = ()
 
 
-def run_job(job: Job, conditions: Conditions, progress: Progress) -> Outcome:
-    """Run a step. Whatever it raises becomes its outcome, `sys.exit` included; only Ctrl-C passes through."""
+Outcome = Done | Waiting | Failed | Lost
+
+
+def run_job(job: Job, conditions: Conditions, progress: Progress, owner: Owner | None = None) -> Outcome:
+    """Run a step. Whatever it raises becomes its outcome, `sys.exit` included; only Ctrl-C passes through.
+
+    `owner` has the store's locks where many machines use it.
+    """
     notices = list[str]()
-    outcome = _run_job(job, conditions, Store(conditions.root, notices.append), progress)
+    mirror = Mirror(conditions.mirror) if conditions.mirror else None
+    outcome = _run_job(job, conditions, Store(conditions.root, notices.append, owner, mirror), progress)
     return replace(outcome, notices=tuple(notices))
 
 
@@ -113,6 +136,17 @@ def _run_job(job: Job, conditions: Conditions, store: Store, progress: Progress)
 def _failed(reason: str, details: str = "", log: Path | None = None) -> Failed:
     """A failure without keys in it."""
     return Failed(clear(reason), clear(details)[-DETAILS:], str(log or ""))
+
+
+def prepare(conditions: Conditions) -> None:
+    """Make this process a worker: chatter of the libraries into a log, and the run's plugins."""
+    from tqdm import tqdm
+
+    to_log(conditions.root)
+    hush()
+    tqdm.set_lock(threading.RLock())  # its own would outlive a worker that is killed, which Python warns of
+    for plugin in conditions.plugins:
+        load_plugin(plugin)
 
 
 def open_log(root: Path) -> TextIO:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Usage
-from heistbench.bench.storage.ledger import Query, is_paid, ledgers, spent_in
+from heistbench.bench.storage.ledger import spent_on_all
+from heistbench.bench.storage.owner import Accounts, Query
 from heistbench.bench.storage.store import Store, canonical
 
 if TYPE_CHECKING:
@@ -37,28 +38,9 @@ class Budget:
 NO_LIMIT = Budget()
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What victims behind an API have cost: queries answered or billed, dollars, and queries sent without a reply."""
-
-    queries: int = 0
-    dollars: float = 0.0
-    unanswered: int = 0
-
-
 def price(usage: Usage, prices: Prices | None) -> float:
     """Dollars of one reply; 0 where no prices are known."""
     return (usage.prompt * prices.input + usage.completion * prices.output) / 1e6 if prices else 0.0
-
-
-def spent(store: Store) -> Spent:
-    """What all victims behind an API have cost in a store so far. Raises HeistError where paid replies are damaged."""
-    total = Spent()
-    for folder in ledgers(store):
-        if is_paid(folder):
-            queries, dollars, unanswered = spent_in(folder)
-            total = Spent(total.queries + queries, total.dollars + dollars, total.unanswered + unanswered)
-    return total
 
 
 def parts(queries: Sequence[Query], victim: Victim, budget: Budget, store: Store) -> Iterator[Sequence[Query]]:
@@ -69,9 +51,9 @@ def parts(queries: Sequence[Query], victim: Victim, budget: Budget, store: Store
     """
     at = 0
     while at < len(queries):
-        fits = _affordable(queries[at : at + PART], victim, budget, spent(store))
+        fits = _affordable(queries[at : at + PART], victim, budget, spent_on_all(store))
         if not fits:
-            raise HeistError(_over(budget, spent(store), len(queries) - at))
+            raise HeistError(_over(budget, spent_on_all(store), len(queries) - at))
         yield queries[at : at + fits]
         at += fits
 
@@ -81,7 +63,7 @@ def dearest(prompt: Prompt, victim: Victim) -> float:
     return price(Usage(len(canonical(prompt).encode()) + AROUND, victim.decoding.max_new_tokens), victim.api.prices)
 
 
-def _affordable(queries: Sequence[Query], victim: Victim, budget: Budget, so_far: Spent) -> int:
+def _affordable(queries: Sequence[Query], victim: Victim, budget: Budget, so_far: Accounts) -> int:
     fits = len(queries)
     if budget.queries is not None:
         fits = min(fits, max(0, budget.queries - max(so_far.queries, so_far.unanswered)))
@@ -94,7 +76,7 @@ def _affordable(queries: Sequence[Query], victim: Victim, budget: Budget, so_far
     return fits
 
 
-def _over(budget: Budget, so_far: Spent, missing: int) -> str:
+def _over(budget: Budget, so_far: Accounts, missing: int) -> str:
     limits = [f"{budget.queries} queries"] if budget.queries is not None else []
     limits += [f"${budget.dollars:.2f}"] if budget.dollars is not None else []
     in_vain = f" sent without a reply: {so_far.unanswered}," if so_far.unanswered else ""

@@ -20,7 +20,7 @@ from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.stage import Progress, Stage, quietly
-from heistbench.bench.storage.ledger import Query
+from heistbench.bench.storage.owner import Query
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.questions import problems_of

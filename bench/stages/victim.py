@@ -18,8 +18,8 @@ from heistbench.bench.stages.budget import NO_LIMIT, Budget, parts, price
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import waiting
 from heistbench.bench.stages.summaries import Summarize, summarize, with_summaries
-from heistbench.bench.storage.ledger import Ledger, Query
-from heistbench.bench.storage.locks import lock
+from heistbench.bench.storage.ledger import open_ledger
+from heistbench.bench.storage.owner import Query, VictimLedger
 from heistbench.bench.storage.store import VICTIMS, Store
 from heistbench.bench.suites.reply_sources import Provider, Recorded, Weights, recorded_identity
 from heistbench.bench.suites.settings import Victim
@@ -69,7 +69,7 @@ class VictimModel:
         return with_summaries(replies, self._summarize) if summaries else replies
 
     def _replies(self, queries: Sequence[Query], arrived: Arrived) -> list[Reply]:
-        ledger = Ledger(self._store, self.identity)
+        ledger = open_ledger(self._store, self.identity)
         known = ledger.find(queries)
         if len(known) < len(queries):
             with ledger.lock():
@@ -78,17 +78,17 @@ class VictimModel:
             known = ledger.find(queries)
         return [known[at] for at in range(len(queries))]
 
-    def _ask(self, queries: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
+    def _ask(self, queries: Sequence[Query], ledger: VictimLedger, arrived: Arrived) -> None:
         queries = list(dict.fromkeys(queries))
         if not self._victim.remote:
             self._send(queries, ledger, arrived)
             return
-        with lock(self._store.root / VICTIMS / "paid"):  # one process at a time spends from the budget
+        with self._store.lock(self._store.root / VICTIMS / "paid"):  # one process at a time spends from the budget
             for part in parts(queries, self._victim, self._budget, self._store):
                 self._breaker.check()
                 self._send(part, ledger, arrived)
 
-    def _send(self, queries: Sequence[Query], ledger: Ledger, arrived: Arrived) -> None:
+    def _send(self, queries: Sequence[Query], ledger: VictimLedger, arrived: Arrived) -> None:
         """Keep replies as they arrive. What got none is kept too, as lost, unless it is an outage: then it is only paid for."""
         lost = dict[int, Reply]()
         with ledger.writing() as keep:
@@ -114,7 +114,7 @@ class VictimModel:
     def _price(self, reply: Reply) -> float:
         return price(reply.usage, self._victim.api.prices)
 
-    def _check_outage(self, lost: int, sent: int, ledger: Ledger) -> None:
+    def _check_outage(self, lost: int, sent: int, ledger: VictimLedger) -> None:
         """Raise HeistError where more queries were lost, now and before, than may be."""
         outcomes, lost_before = ledger.outcomes()
         if lost_before + lost > max(1, OUTAGE * (outcomes + lost)):

@@ -9,21 +9,20 @@ person accepts the loss; those of local models are set aside, as artifacts are, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import Prompt, Reply, Usage
+from heistbench.bench.contracts.nouns import Reply, Usage
 from heistbench.bench.storage.digests import Stamp
 from heistbench.bench.storage.locks import lock
+from heistbench.bench.storage.owner import Accounts, Keep, Query, VictimLedger
 from heistbench.bench.storage.replies import Broken, Replies, Row
 from heistbench.bench.storage.salvage import condition, damaged, lost_words, repair, unanswered
 from heistbench.bench.storage.store import VICTIMS, Store, canonical, hash_of, identify, read_json, write_json
 
-Query = tuple[Prompt, int]
-"""A prompt, and how often it was sent before."""
 _checked: dict[Path, Stamp | None] = {}
 """The tables of which this process has looked at every row, as they were when it last let go of them."""
 
@@ -68,7 +67,7 @@ class Ledger:
             _checked[path] = self._replies.stamp
 
     @contextmanager
-    def writing(self) -> Iterator[Callable[[Query, Reply, float], None]]:
+    def writing(self) -> Iterator[Keep]:
         """A function that stores one reply and its cost in dollars."""
         with _intact(self._replies), self._replies.writing() as base:
 
@@ -135,13 +134,23 @@ def is_paid(folder: Path) -> bool:
     return spec is None or bool(spec["api"])
 
 
-def spent_in(folder: Path) -> tuple[int, float, int]:
-    """What a ledger speaks of: queries answered or billed, dollars, and queries that were neither.
+def open_ledger(store: Store, spec: dict[str, Any]) -> VictimLedger:
+    """The ledger of a victim: that of the store's owner, where it has one."""
+    return store.owner.ledger(spec) if store.owner else Ledger(store, spec)
 
-    Raises HeistError where it is damaged.
-    """
+
+def spent_on_all(store: Store) -> Accounts:
+    """What all victims behind an API have cost in a store. Raises HeistError where paid replies are damaged."""
+    if store.owner:
+        return store.owner.spent()
+    paid = [spent_in(folder) for folder in ledgers(store) if is_paid(folder)]
+    return Accounts(*(sum(column) for column in zip(*paid, strict=True))) if paid else Accounts(0, 0.0, 0)
+
+
+def spent_in(folder: Path) -> Accounts:
+    """What one ledger speaks of. Raises HeistError where it is damaged."""
     with _intact(replies := Replies(folder)):
-        return replies.spent()
+        return Accounts(*replies.spent())
 
 
 def _key(query: Query) -> str:

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,8 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.damage import last_set_aside, room_for, set_aside, to_stderr
 from heistbench.bench.storage.digests import digest, digest_once
 from heistbench.bench.storage.locks import lock
+from heistbench.bench.storage.mirror import Mirror
+from heistbench.bench.storage.owner import Owner
 
 FORMAT = 2
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
@@ -58,8 +60,15 @@ class Store:
     any of them is found by `heist store verify`, which always hashes.
     """
 
-    def __init__(self, root: Path, notice: Callable[[str], None] = to_stderr) -> None:
-        self.root, self.notice = root, notice
+    def __init__(
+        self,
+        root: Path,
+        notice: Callable[[str], None] = to_stderr,
+        owner: Owner | None = None,
+        mirror: Mirror | None = None,
+    ) -> None:
+        """`owner` and `mirror` are for stores of many machines: who has their locks, and where artifacts are copied to."""
+        self.root, self.notice, self.owner, self.mirror = root, notice, owner, mirror
         self._used = set[str]()
 
     def path(self, kind: str, spec: Mapping[str, Any]) -> Path:
@@ -68,12 +77,13 @@ class Store:
 
     def has(self, kind: str, spec: Mapping[str, Any]) -> bool:
         """True when the artifact is there, as it was written."""
-        return fault_of(self.path(kind, spec)) is None
+        target = self.path(kind, spec)
+        return fault_of(target) is None or (self.mirror is not None and self.mirror.has(_name(target)))
 
     def verified(self, kind: str, spec: Mapping[str, Any]) -> Path:
         """The directory of an artifact that is there. Raises HeistError when it is not, or is damaged."""
         target = self.path(kind, spec)
-        if (fault := fault_of(target)) is not None:
+        if (fault := self._missing(target)) is not None:
             raise HeistError(f"damaged artifact {target}: {fault}; the same command computes it again")
         return self._noted(target)
 
@@ -88,11 +98,26 @@ class Store:
         cannot be written.
         """
         target = self.path(kind, spec)
-        if fault_of(target) is not None:
-            with lock(target):
-                if (fault := fault_of(target)) is not None:
+        if self._missing(target) is not None:
+            with self.lock(target):
+                if (fault := self._missing(target)) is not None:
                     self._compute(target, fault, spec, build)
         return self._noted(target)
+
+    def holds(self, target: Path) -> bool:
+        """Whether an artifact is finished, whole or damaged."""
+        return (target / MANIFEST).is_file() or (self.mirror is not None and self.mirror.has(_name(target)))
+
+    def lock(self, target: Path) -> AbstractContextManager[None]:
+        """Hold what lies in the store at `target`. Raises Busy while another process does."""
+        return self.owner.lock(target.relative_to(self.root).as_posix()) if self.owner else lock(target)
+
+    def _missing(self, target: Path) -> str | None:
+        """As `fault_of`, after a look into the mirror."""
+        fault = fault_of(target)
+        if fault is not None and self.mirror is not None and self.mirror.fetch(_name(target), target):
+            return fault_of(target)
+        return fault
 
     def _noted(self, target: Path) -> Path:
         """An artifact that is used: whatever is made from now on may be made from it."""
@@ -111,6 +136,8 @@ class Store:
             except BaseException:
                 shutil.rmtree(aside, ignore_errors=True)
                 raise
+        if self.mirror is not None:
+            self.mirror.push(_name(target), target)
         if (damaged := last_set_aside(self.root, target)) and _digests(damaged) != _digests(target):
             self._tell_users(target)
 

@@ -194,6 +194,7 @@ class Suite(Strict):
     sizes_of: dict[str, Sizes] = Field(default={})
     budgets: list[Annotated[int, Field(ge=0)]] = Field(default=[])
     engine: Annotated[str, AfterValidator(_known_engine)] = DEFAULT
+    gpus: Annotated[float, Field(ge=0.01, le=64)] = 1.0
     signatures: Annotated[list[str], Field(min_length=1)] = Field(default=["words"])
     smoke: dict[str, Any] = Field(default={})
 

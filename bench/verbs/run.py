@@ -18,12 +18,13 @@ from heistbench.bench.runs.checks import check_apis, check_cells, check_machine
 from heistbench.bench.runs.dry import work_of
 from heistbench.bench.runs.estimate import duration, foresee, outline, outline_table
 from heistbench.bench.runs.executors import open_executor
-from heistbench.bench.runs.schedule import Limits, Plan, collected, plan, run
+from heistbench.bench.runs.schedule import NO_LIMITS, Limits, Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
 from heistbench.bench.runs.worker import Conditions
-from heistbench.bench.stages.budget import Budget
+from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.storage.data_files import as_pinned, use_folder
 from heistbench.bench.storage.failures import Failure
+from heistbench.bench.storage.mirror import Mirror
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import changed, load_suite, smoke
@@ -31,8 +32,7 @@ from heistbench.bench.suites.settings import Suite, Victim
 from heistbench.bench.verbs.folders import writable
 from heistbench.bench.verbs.progress import watching
 from heistbench.bench.verbs.publish import publish
-from heistbench.bench.walls.confinement import strongest
-from heistbench.bench.walls.confinement import wall as named
+from heistbench.bench.walls.confinement import wall
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,23 +47,25 @@ ESTIMATE = 120.0
 class Options:
     """The options of `heist run`; None leaves what the suite says."""
 
-    attack: list[str] | None
-    defense: list[str] | None
-    task: list[str] | None
-    victim: list[str] | None
-    surrogate: str | None
-    seeds: str | None
-    scale: Literal["full", "smoke"]
-    out: Path
-    jobs: int | None
-    executor: str
-    data: Path | None
-    budget: Budget
-    limits: Limits
-    memory: float | None
-    wall: str | None
-    dry_run: bool
-    plugins: tuple[Path, ...]
+    attack: list[str] | None = None
+    defense: list[str] | None = None
+    task: list[str] | None = None
+    victim: list[str] | None = None
+    surrogate: str | None = None
+    seeds: str | None = None
+    scale: Literal["full", "smoke"] = "full"
+    out: Path = Path("out")
+    jobs: int | None = None
+    executor: str = "processes"
+    ray_address: str | None = None
+    mirror: str | None = None
+    data: Path | None = None
+    budget: Budget = NO_LIMIT
+    limits: Limits = NO_LIMITS
+    memory: float | None = None
+    wall: str | None = None
+    dry_run: bool = False
+    plugins: tuple[Path, ...] = ()
 
 
 def run_suite(reference: str, options: Options) -> bool:
@@ -78,12 +80,15 @@ def run_suite(reference: str, options: Options) -> bool:
 
 
 def _run(console: Console, reference: str, options: Options) -> bool:
-    suite, jobs = load_suite(reference), default_jobs() if options.jobs is None else options.jobs
+    suite = load_suite(reference)
     suite = customised(smoke(suite) if options.scale == "smoke" else suite, options)
+    # A cluster is used whole, unless jobs are counted.
+    jobs = options.jobs if options.jobs is not None else MOST_JOBS if options.ray_address else default_jobs(suite.gpus)
     if not 1 <= jobs <= MOST_JOBS:
         raise HeistError(f"--jobs {jobs}: expected 1 to {MOST_JOBS:,}")
     check_cells(cells(suite))
-    store = Store(options.out / "store")
+    mirror = Mirror(options.mirror) if options.mirror else None
+    store = Store(options.out / "store", mirror=mirror)
     if options.dry_run:
         _outline(console, suite, store, jobs)
         return True
@@ -115,10 +120,18 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
     writable(options.out)
     if not planned.missing:
         return planned, []
-    wall = options.wall or strongest()
-    if obstacle := named(wall).obstacle():
-        raise HeistError(f"--wall {wall}: {obstacle}")
-    conditions = Conditions(store.root, options.budget, options.plugins, wall, options.memory)
+    if options.wall and (obstacle := wall(options.wall).obstacle()):
+        raise HeistError(f"--wall {options.wall}: {obstacle}")
+    conditions = Conditions(
+        root=store.root,
+        budget=options.budget,
+        plugins=options.plugins,
+        wall=options.wall,
+        memory=options.memory,
+        gpus=suite.gpus,
+        address=options.ray_address,
+        mirror=options.mirror,
+    )
     with watching(console, planned) as watcher:
         executor = open_executor(options.executor, conditions, jobs, watcher.noted)
         run(planned, store, executor, watcher, options.limits)
@@ -166,7 +179,7 @@ def _time(planned: Plan, store: Store, jobs: int) -> str:
 def _about(planned: Plan, seconds: float, jobs: int) -> str:
     minutes = seconds / 60 / max(1, min(jobs, len(planned.missing)))
     about = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {minutes * 60:.0f} s"
-    return f"{about} on {jobs} {'process' if jobs == 1 else 'processes'}"
+    return f"{about} on {jobs} {'process' if jobs == 1 else 'processes'}" if jobs < MOST_JOBS else f"{about} at best"
 
 
 def _announce(console: Console, suite: Suite, planned: Plan, store: Store, time: str) -> None:

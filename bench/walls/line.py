@@ -21,8 +21,8 @@ from heistbench.bench.contracts.wall import Desk
 T = TypeVar("T")
 LONGEST = 2**30
 """Bytes of a frame: ten thousand replies with long traces are a quarter of it."""
-ANSWER, REFUSAL, LOOT, FAILURE = "answer", "refusal", "loot", "failure"
-"""The words of frames that are no verbs: what the harness says to a call, and what a theft ends with."""
+READY, ANSWER, REFUSAL, LOOT, FAILURE = "ready", "answer", "refusal", "loot", "failure"
+"""The words of frames that are no verbs: how a process begins, what the harness says to a call, and what a theft ends with."""
 REFUSALS: Mapping[str, type[Exception]] = {e.__name__: e for e in (BudgetExceeded, PermissionError, LookupError, TypeError)}
 """What a call may be refused with, and is raised in the attack. Whatever else goes wrong ends the theft."""
 

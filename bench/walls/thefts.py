@@ -33,6 +33,7 @@ from heistbench.bench.walls.line import (
     HAUL,
     LOOT,
     ORDER,
+    READY,
     REFUSAL,
     REFUSALS,
     TROUBLE,
@@ -48,6 +49,8 @@ from heistbench.bench.walls.line import (
 
 OWN_SECONDS = 600.0
 """The time that an attack may compute between its calls, in all; what it waits for victim, models and training does not count."""
+START = 60.0
+"""Seconds within which a process must have started."""
 TAIL = 16_384
 """Bytes of what a theft printed that are kept when it fails."""
 TRUTH = "truth_"
@@ -63,7 +66,7 @@ class Thief:
         """`hidden` are folders of the harness that the process must not see, wherever they lie."""
         readable, hidden = _readable(home), [*_packages("tasks", "defenses", "leaderboard"), *hidden]
         self._line, theirs = Pipe()
-        self._output, self._left = TemporaryFile(), 0.0  # noqa: SIM115 - closed by `end`
+        self._output, self._left, self._begun = TemporaryFile(), 0.0, False  # noqa: SIM115 - closed by `end`
         order = [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), instructions(wall_name, readable, hidden)]
         self._process = subprocess.Popen(
             wall(wall_name).command(order, readable, hidden),
@@ -96,8 +99,9 @@ class Thief:
         Raises PluginFailure when the attack fails in whatever way, and what the desk raises and is no refusal.
         """
         allowed = {verb for verb in verbs() if order.privileged or not verb.startswith(TRUTH)}
-        self._left = seconds
         try:
+            self._begin()
+            self._left = seconds
             send(self._line, "order", ORDER.write(order))
             while True:
                 word, body = self._next()
@@ -111,6 +115,12 @@ class Thief:
         except ValidationError as error:
             reason = f"its process sent what it should not: {error.errors()[0]['msg']}"
         raise self._failure(Trouble("", one_line(f"{source_file(type(attack))}: {reason}")), log)
+
+    def _begin(self) -> None:
+        """Wait until the process has started, which is not the attack's own time."""
+        if not self._begun:
+            self._left = START
+            self._begun = self._next().word == READY
 
     def _next(self) -> Frame:
         """The next frame. A process that takes too long over it, or sends only a part, is killed, which ends the line."""
@@ -135,9 +145,8 @@ class Thief:
             return f"its process closed the line: {error}"
         number = -code if code < 0 else code - 128
         with suppress(ValueError):
-            return f"its process was killed by {signal.Signals(number).name}" + (
-                " (out of memory, or by itself)" if number == signal.SIGKILL else ""
-            )
+            name = signal.Signals(number).name
+            return f"its process was killed by {name}" + (" (out of memory, or by itself)" if name == "SIGKILL" else "")
         return f"its process ended with exit status {code}"
 
     def _failure(self, trouble: Trouble, log: Path | None) -> PluginFailure:

@@ -24,11 +24,26 @@ from heistbench.bench.contracts.registry import load_plugin, registry
 from heistbench.bench.contracts.sources import source_of
 from heistbench.bench.contracts.wall import Kit, Target
 from heistbench.bench.walls.confinement import confine
-from heistbench.bench.walls.line import FAILURE, HAUL, LOOT, ORDER, TROUBLE, Haul, Home, JsonLine, Order, Trouble, receive, send
+from heistbench.bench.walls.line import (
+    FAILURE,
+    HAUL,
+    LOOT,
+    ORDER,
+    READY,
+    TROUBLE,
+    Haul,
+    Home,
+    JsonLine,
+    Order,
+    Trouble,
+    receive,
+    send,
+)
 
 
 def main(connection: Connection) -> None:
     """Carry out orders until the line ends: one, but for a dry run's."""
+    send(connection, READY, b"")
     while True:
         try:
             order = ORDER.read(receive(connection).body)

@@ -125,14 +125,15 @@ def test_a_victim_that_is_out_ends_a_run_soon_and_the_same_command_continues(
     server.says = lambda asked: pocket_victim(asked) if server.delivered.total() < 7 else Said("down", status=503)
     command = ("run", remote_suite(attacks=["answer_only"]), "--out", tmp_path / "out", "--executor", "here")
     ended = heist(*command)
-    assert ended.code == 2
-    *waited, why = ended.err.splitlines()
-    assert re.fullmatch(
-        r"heist: error: .*victim pocket-victim-1: 5 queries in a row got no reply \(Error code: 503 - down\);"
-        r" what was replied is kept, and the same command asks again",
-        why,
+    assert ended.code == 3
+    why = re.compile(
+        r"failed: .*, in .*: victim pocket-victim-1: 5 queries in a row got no reply \(Error code: 503 - down\).*;"
+        r" what was replied is kept, and the same command asks again"
     )
-    lines = [line for line in waited if not line.startswith("done: ")]
+    failed = [line for line in ended.err.splitlines() if line.startswith("failed: ")]
+    assert failed
+    assert all(why.fullmatch(line) for line in failed)
+    lines = [line for line in ended.err.splitlines() if not line.startswith(("done: ", "failed: "))]
     assert lines
     waits = re.compile(r"\w+ x none, seed 0: victim pocket-victim-1 \(waiting: no reply for .*\), \d+ of \d+ answered")
     assert all(waits.fullmatch(line) for line in lines), lines

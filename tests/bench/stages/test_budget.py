@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heistbench.bench import DEEP_THINK, HeistError, Message, Prompt, Reply, Usage, tool_prompt
-from heistbench.bench.stages.budget import AROUND, NO_LIMIT, PART, Budget, Spent, dearest, parts, price, spent
-from heistbench.bench.storage.ledger import Ledger, Query
+from heistbench.bench.stages.budget import AROUND, NO_LIMIT, PART, Budget, dearest, parts, price
+from heistbench.bench.storage.ledger import Ledger, spent_on_all
+from heistbench.bench.storage.owner import Accounts, Query
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.settings import Prices, Victim
 
@@ -62,11 +63,11 @@ def test_dollars_are_never_exceeded(asked: list[tuple[str, float, float]], dolla
                     for query in part:
                         keep(query, Reply(None, None, "", billed[query], "stop"), price(billed[query], model.api.prices))
                 sent += len(part)
-                assert spent(store).dollars <= dollars * (1 + 1e-9)
+                assert spent_on_all(store).dollars <= dollars * (1 + 1e-9)
             assert sent == len(billed)
         except HeistError:
             next_one = list(billed)[sent][0]
-            assert spent(store).dollars + dearest(next_one, model) > dollars * (1 - 1e-9)
+            assert spent_on_all(store).dollars + dearest(next_one, model) > dollars * (1 - 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_the_narrower_limit_counts(tmp_path: Path) -> None:
 def test_what_was_spent_before_stays_spent(tmp_path: Path) -> None:
     store = Store(tmp_path)
     send(queries(7), store, 0.25)
-    assert spent(store) == Spent(7, 1.75)
+    assert spent_on_all(store) == Accounts(7, 1.75)
     left = next(parts(queries(30)[7:], victim(), Budget(queries=10), Store(tmp_path)))
     assert len(left) == 3
     with pytest.raises(HeistError):
@@ -145,14 +146,14 @@ def test_queries_without_a_reply_are_counted_apart(tmp_path: Path) -> None:
     send_in_vain(store, 3)
     with Ledger(store, REMOTE).writing() as keep:
         keep((Prompt.of("lost"), 0), Reply(None, None, "", Usage(), "error"), 0.0)
-    assert spent(store) == Spent(2, 0.5, 4)
+    assert spent_on_all(store) == Accounts(2, 0.5, 4)
     assert len(next(parts(queries(30)[2:], victim(), Budget(queries=10), store))) == 6  # as many again may go in vain
 
 
 def test_what_was_billed_counts_whatever_came_of_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
     send_in_vain(store, 3, 0.25)
-    assert spent(store) == Spent(3, 0.75, 0)
+    assert spent_on_all(store) == Accounts(3, 0.75, 0)
     assert len(next(parts(queries(30), victim(), Budget(queries=10), store))) == 7
 
 
@@ -172,8 +173,8 @@ def test_every_victim_behind_an_api_and_no_other_is_counted(tmp_path: Path) -> N
     for spec, dollars in ((REMOTE, 1.0), ({**REMOTE, "model": "other"}, 2.0), (LOCAL, 4.0)):
         with Ledger(store, spec).writing() as keep:
             keep((Prompt.of("q"), 0), said, dollars)
-    assert spent(store) == Spent(2, 3.0)
-    assert spent(Store(tmp_path / "elsewhere")) == Spent()
+    assert spent_on_all(store) == Accounts(2, 3.0)
+    assert spent_on_all(Store(tmp_path / "elsewhere")) == Accounts()
 
 
 @pytest.mark.parametrize(

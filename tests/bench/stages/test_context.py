@@ -170,5 +170,5 @@ def test_an_attack_that_needs_what_the_suite_does_not_name_says_so(
     kind = "controls" if attack == "surrogate_trace" else "attacks"
     suite = suite_file(**{**SCRATCH, **changes, "attacks": [], "controls": [], kind: [attack]})
     ended = heist("run", suite, "--out", tmp_path / "out", "--executor", "here")
-    assert ended.code == 2
+    assert ended.code == 3
     assert f"suite tiny names no {missing}, and {attack} needs one" in ended.err

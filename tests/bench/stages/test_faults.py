@@ -22,7 +22,8 @@ from heistbench.bench.contracts.nouns import Reply
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.models import asking, breaker
 from heistbench.bench.models.provider_engine import InspectEngine
-from heistbench.bench.stages.budget import Spent, spent
+from heistbench.bench.storage.ledger import spent_on_all
+from heistbench.bench.storage.owner import Accounts
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.settings import Api
 
@@ -195,7 +196,7 @@ def test_what_was_replied_before_an_outage_is_kept_and_the_same_command_asks_for
             "victim inspect:openai-api/heist/victim: 5 queries in a row got no reply (Error code: 503"
         )
         assert str(caught.value).endswith("; what was replied is kept, and the same command asks again")
-        kept, in_vain = spent(Store(tmp_path)).queries, spent(Store(tmp_path)).unanswered
+        kept, in_vain = spent_on_all(Store(tmp_path)).queries, spent_on_all(Store(tmp_path)).unanswered
         assert kept == server.delivered.total() >= 40
         assert 5 <= in_vain <= 5 + 2 * 10
         assert outage_in(tmp_path)
@@ -203,7 +204,7 @@ def test_what_was_replied_before_an_outage_is_kept_and_the_same_command_asks_for
         replies = ask(server.url, tmp_path, 200, 10)
     assert [reply.text for reply in replies] == [f"question {at}"[::-1] for at in range(200)]
     assert server.delivered == Counter({f"question {at}": 1 for at in range(200)})
-    assert spent(Store(tmp_path)) == Spent(200, 0.0, in_vain)
+    assert spent_on_all(Store(tmp_path)) == Accounts(200, 0.0, in_vain)
     assert not outage_in(tmp_path)
 
 
@@ -242,7 +243,7 @@ def test_what_empty_replies_have_cost_is_paid_for_in_an_outage_too(tmp_path: Pat
     with Server(lambda asked: Said("", usage=(1, 1, 0))) as server:
         with pytest.raises(HeistError, match="the reply was empty"):
             ask(server.url, tmp_path, 30, 5, retries=1, prices=prices)
-        paid = spent(Store(tmp_path))
+        paid = spent_on_all(Store(tmp_path))
     assert paid.queries >= 5
     assert 2 * 2 * 5 <= paid.dollars <= 2 * server.requests.total()
     assert paid.unanswered <= 5  # what was stopped before it met anything

@@ -17,10 +17,10 @@ from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
-from heistbench.bench.stages.budget import NO_LIMIT, Budget, spent
+from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.defended import DefendedApi, admit, release
 from heistbench.bench.stages.victim import OUTAGE, TELLING, VictimModel
-from heistbench.bench.storage.ledger import Ledger
+from heistbench.bench.storage.ledger import Ledger, spent_on_all
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import defenses_of
 from heistbench.bench.suites.settings import Victim
@@ -432,7 +432,7 @@ def test_a_budget_of_queries_stops_cleanly_and_is_continued(make: Callable[..., 
     with pytest.raises(HeistError, match=r"budget of 25 queries is used up: 25 queries and \$0\.25 spent, 35 more"):
         make(first, API, Budget(queries=25)).reply(MANY)
     assert first.asked == MANY[:25]
-    assert spent(Store(tmp_path)).dollars == pytest.approx(25 * DOLLARS)
+    assert spent_on_all(Store(tmp_path)).dollars == pytest.approx(25 * DOLLARS)
     assert len(make(second, API, Budget(queries=60)).reply(MANY)) == 60
     assert first.asked + second.asked == MANY
 
@@ -441,8 +441,8 @@ def test_a_budget_of_dollars_is_not_exceeded(make: Callable[..., VictimModel], t
     engine = FakeEngine()
     with pytest.raises(HeistError, match="is used up"):
         make(engine, API, Budget(dollars=0.3)).reply(MANY)
-    assert spent(Store(tmp_path)).queries == len(engine.asked) > 25
-    assert spent(Store(tmp_path)).dollars <= 0.3
+    assert spent_on_all(Store(tmp_path)).queries == len(engine.asked) > 25
+    assert spent_on_all(Store(tmp_path)).dollars <= 0.3
 
 
 def test_what_is_there_costs_nothing_again(make: Callable[..., VictimModel]) -> None:

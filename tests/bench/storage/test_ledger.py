@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from heistbench.bench import HeistError, Message, Prompt, Reply, Tool, Usage
 from heistbench.bench.contracts.errors import Busy
 from heistbench.bench.contracts.nouns import Stop
-from heistbench.bench.storage.ledger import Ledger, Query, is_paid, ledgers, reply_from
+from heistbench.bench.storage.ledger import Ledger, is_paid, ledgers, reply_from
+from heistbench.bench.storage.owner import Query
 from heistbench.bench.storage.replies import Replies, Row
 from heistbench.bench.storage.salvage import condition, repair
 from heistbench.bench.storage.store import Store, canonical, hash_of

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from heistbench.bench.runs.schedule import Plan
-from heistbench.bench.stages.budget import NO_LIMIT
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
 from heistbench.bench.suites.settings import Victim
-from heistbench.bench.verbs.run import Options, _size, customised
+from heistbench.bench.verbs.run import Options, _about, _size, customised
 
 
 def victims(suite: str, *names: str) -> list[Victim]:
-    options = Options(None, None, None, [*names], None, None, "full", Path("out"), None, None, NO_LIMIT, False, ())
-    return customised(load_suite(suite), options).victims
+    return customised(load_suite(suite), Options(victim=[*names])).victims
 
 
 @pytest.mark.parametrize("suite", ["rep", "pocket-full", "trace-inversion-api"])
@@ -41,8 +37,8 @@ def test_another_victim_is_decoded_as_the_first() -> None:
 )
 def test_a_run_says_how_much_there_is_to_do_and_how_long_it_takes(seconds: float, jobs: int, about: str) -> None:
     ten = Plan(cells(load_suite("pocket"))[:10], list(range(10)))
-    assert _size(ten, seconds, jobs) == f"10 cells, 10 to compute; about {about}"
+    assert (_size(ten), _about(ten, seconds, jobs)) == ("10 cells, 10 to compute", f"about {about}")
 
 
 def test_a_run_says_when_there_is_nothing_to_do() -> None:
-    assert _size(Plan(cells(load_suite("pocket"))[:10], []), 0.0, 2) == "10 cells, all of them computed before"
+    assert _size(Plan(cells(load_suite("pocket"))[:10], [])) == "10 cells, all of them computed before"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from heistbench.bench import Prompt, Reply, Usage
-from heistbench.bench.stages.budget import Spent, spent
-from heistbench.bench.storage.ledger import Ledger, ledgers
+from heistbench.bench.storage.ledger import Ledger, ledgers, spent_on_all
 from heistbench.bench.storage.locks import shared
+from heistbench.bench.storage.owner import Accounts
 from heistbench.bench.storage.store import IN_USE, Store, write_json
 
 PAID = {"model": "provider/model", "api": {"shows": "trace"}}
@@ -128,7 +128,7 @@ def test_the_loss_of_paid_replies_is_accepted_by_hand(out: Path, heist: Callable
     assert "asked, and paid for, again" in ended.out
     assert heist("store", "verify", "--out", out, "--repair").code == 0
     assert heist("store", "verify", "--out", out).code == 0
-    assert spent(Store(out / "store")) == Spent(10, 2.5)  # what was lost stays paid for
+    assert spent_on_all(Store(out / "store")) == Accounts(10, 2.5)  # what was lost stays paid for
     (aside,) = (out / "store" / "damaged" / "victims").iterdir()
     assert {"replies.sqlite", "tally.json"} <= {path.name for path in aside.iterdir()}
 
