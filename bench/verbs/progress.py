@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from heistbench.bench.contracts.errors import printable
 from heistbench.bench.runs.schedule import Plan
+from heistbench.bench.runs.status import StatusFile
 from heistbench.bench.runs.worker import Failed
 from heistbench.bench.stages.record import arm_of
 from heistbench.bench.stages.stage import WAITING
@@ -29,20 +30,23 @@ if TYPE_CHECKING:
 class Lines:
     """Implements `Watcher` with a line for each cell that ended or waits; notes what failed."""
 
-    def __init__(self, planned: Plan, stream: TextIO | None = None) -> None:
-        self._planned, self._stream = planned, stream or sys.stderr
+    def __init__(self, planned: Plan, status: StatusFile, stream: TextIO | None = None) -> None:
+        self._planned, self._status, self._stream = planned, status, stream or sys.stderr
         self.failures: list[Failure] = []
 
     def begun(self, at: int, step: str) -> None:
         """See `Watcher.begun`."""
+        self._status.begun(at, self.title(at), step)
 
     def noted(self, at: int, what: str, done: int, total: int) -> None:
         """See `Watcher.noted`."""
+        self._status.noted(at, what, done, total)
         if WAITING in what:
             self.tell(f"{self.title(at)}: {what}, {done} of {total} answered")
 
     def finished(self, at: int) -> None:
         """See `Watcher.finished`."""
+        self._status.ended(at)
         self.tell(f"done: {self.title(at)}")
 
     def failed(self, at: int, step: str, why: Failed) -> None:
@@ -50,6 +54,7 @@ class Lines:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         arm = arm_of(self._planned.cells[at])
         self.failures.append(Failure(arm=arm, step=step, reason=why.reason, details=why.details, log=why.log, created=created))
+        self._status.ended(at, failed=True)
         self.tell(f"failed: {self.title(at)}, in {step}: {why.reason}")
 
     def told(self, line: str) -> None:
@@ -68,19 +73,21 @@ class Lines:
 class Bars(Lines):
     """The same on a terminal."""
 
-    def __init__(self, planned: Plan, progress: Progress) -> None:
-        super().__init__(planned)
+    def __init__(self, planned: Plan, status: StatusFile, progress: Progress) -> None:
+        super().__init__(planned, status)
         self._progress, self._bars = progress, dict[int, int]()
         self._all = progress.add_task("cells", total=len(planned.missing))
 
     def noted(self, at: int, what: str, done: int, total: int) -> None:
         """See `Watcher.noted`."""
+        self._status.noted(at, what, done, total)
         if at not in self._bars:
             self._bars[at] = self._progress.add_task("", total=total)
         self._progress.update(self._bars[at], description=f"{self.title(at)}: {printable(what)}", completed=done, total=total)  # type: ignore[arg-type]
 
     def finished(self, at: int) -> None:
         """See `Watcher.finished`."""
+        self._status.ended(at)
         self._ended(at)
 
     def failed(self, at: int, step: str, why: Failed) -> None:
@@ -99,17 +106,17 @@ class Bars(Lines):
 
 
 @contextmanager
-def watching(console: Console, planned: Plan) -> Iterator[Lines]:
-    """Who watches a run for this console."""
+def watching(console: Console, planned: Plan, status: StatusFile) -> Iterator[Lines]:
+    """Who watches a run for this console, and keeps its status."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     if not console.is_terminal:
         with _lasting_stderr() as stderr:
-            yield Lines(planned, stderr)
+            yield Lines(planned, status, stderr)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bars(planned, progress)
+        yield Bars(planned, status, progress)
 
 
 @contextmanager

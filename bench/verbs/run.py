@@ -20,6 +20,7 @@ from heistbench.bench.runs.estimate import duration, foresee, outline, outline_t
 from heistbench.bench.runs.executors import open_executor
 from heistbench.bench.runs.schedule import NO_LIMITS, Limits, Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
+from heistbench.bench.runs.status import status_of
 from heistbench.bench.runs.worker import Conditions
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.storage.data_files import as_pinned, use_folder
@@ -132,7 +133,7 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
         address=options.ray_address,
         mirror=options.mirror,
     )
-    with watching(console, planned) as watcher:
+    with status_of(store.root, suite.name, len(planned.missing)) as status, watching(console, planned, status) as watcher:
         executor = open_executor(options.executor, conditions, jobs, watcher.noted)
         run(planned, store, executor, watcher, options.limits)
     return planned, watcher.failures

@@ -16,6 +16,7 @@ from heistbench.bench.runs import schedule
 from heistbench.bench.runs.executors import EXECUTORS, open_executor
 from heistbench.bench.runs.here import Here
 from heistbench.bench.runs.processes import Processes
+from heistbench.bench.runs.status import StatusFile
 from heistbench.bench.runs.worker import Conditions, Done, Failed, Job, Note
 from heistbench.bench.storage.shipped_models import SHIPPED
 from heistbench.bench.storage.store import Store
@@ -149,8 +150,9 @@ def test_jobs_carry_the_models_that_the_run_has_resolved(tiny_run: Any, tmp_path
 
     planned = schedule.plan(cells(load_suite(str(tiny_run.suite)))[:1], Store(tmp_path))
     executor = Watching(Conditions(tmp_path), 1, lambda *_: None)
+    watcher = Lines(planned, StatusFile(tmp_path, "x", 1))
     with pytest.raises(HeistError, match="enough"):
-        schedule.run(planned, Store(tmp_path), executor, Lines(planned), schedule.Limits(fail_fast=True))
+        schedule.run(planned, Store(tmp_path), executor, watcher, schedule.Limits(fail_fast=True))
     assert {"pocket/victim-1", "pocket/surrogate", "pocket/base"} <= jobs[0].models.keys()
 
 
