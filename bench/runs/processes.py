@@ -17,9 +17,8 @@ from multiprocessing.process import BaseProcess
 from pickle import UnpicklingError
 from typing import cast
 
-from heistbench.bench.contracts.registry import load_plugin
 from heistbench.bench.models.process import ended, gpus, held, hush, one_thread, use_gpu
-from heistbench.bench.runs.worker import Conditions, Failed, Job, Note, Outcome, run_job, to_log
+from heistbench.bench.runs.worker import Conditions, Failed, Job, Note, Outcome, load, run_job, to_log
 from heistbench.bench.stages.pipeline import log_of
 from heistbench.bench.stages.stage import Need, Progress
 
@@ -130,8 +129,7 @@ def _work(conditions: Conditions, line: Connection, device: str, parent: int) ->
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     hush()
     tqdm.set_lock(threading.RLock())  # its own would outlive a worker that is killed, which Python warns of
-    for plugin in conditions.plugins:
-        load_plugin(plugin)
+    load(conditions)
     with suppress(EOFError):
         while True:
             line.send(run_job(line.recv(), conditions, _notes(line)))

@@ -12,6 +12,7 @@ from typing import TextIO
 from heistbench.bench.contracts.errors import Busy, HeistError, PluginFailure
 from heistbench.bench.contracts.failures import keep_traceback, traceback_text
 from heistbench.bench.contracts.places import blame
+from heistbench.bench.contracts.registry import load_plugin
 from heistbench.bench.models import checkpoints
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.secrets import clear
@@ -21,6 +22,7 @@ from heistbench.bench.stages.stage import Need, Progress
 from heistbench.bench.storage.failures import DETAILS
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
+from heistbench.bench.walls.foreign import ForeignAttack, know
 
 Note = Callable[[int, str, int, int], None]
 """Told which cell does what, how much of it is done, and how much there is."""
@@ -28,7 +30,7 @@ Note = Callable[[int, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What every job of a run works under: the store, what may be spent, plugin files to load, the wall around thefts."""
+    """What every job of a run works under: the store, what may be spent, plugin files to import, the wall around thefts."""
 
     root: Path
     budget: Budget = NO_LIMIT
@@ -36,6 +38,8 @@ class Conditions:
     wall: str | None = None
     memory: float | None = None
     """GiB that a worker and the processes it starts may hold."""
+    attacks: tuple[ForeignAttack, ...] = ()
+    """Those that are not ours, as the run's first process knows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,13 @@ class Failed:
 
 
 Outcome = Done | Waiting | Failed
+
+
+def load(conditions: Conditions) -> None:
+    """Make a run's plugins known to this process."""
+    for plugin in conditions.plugins:
+        load_plugin(plugin)
+    know(conditions.attacks)
 
 
 def run_job(job: Job, conditions: Conditions, progress: Progress) -> Outcome:

@@ -33,6 +33,7 @@ from heistbench.bench.verbs.progress import watching
 from heistbench.bench.verbs.publish import publish
 from heistbench.bench.walls.confinement import strongest
 from heistbench.bench.walls.confinement import wall as named
+from heistbench.bench.walls.foreign import known
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +119,7 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
     wall = options.wall or strongest()
     if obstacle := named(wall).obstacle():
         raise HeistError(f"--wall {wall}: {obstacle}")
-    conditions = Conditions(store.root, options.budget, options.plugins, wall, options.memory)
+    conditions = Conditions(store.root, options.budget, options.plugins, wall, options.memory, known())
     with watching(console, planned) as watcher:
         executor = open_executor(options.executor, conditions, jobs, watcher.noted)
         run(planned, store, executor, watcher, options.limits)

@@ -38,6 +38,7 @@ processes.run_job = run_job
 """
 COUNTING = """
 import os
+from heistbench.bench import Defense, defense
 from heistbench.bench.models import checkpoints
 
 digest_folder = checkpoints.digest_folder
@@ -48,6 +49,14 @@ def counted(folder):
     return digest_folder(folder)
 
 checkpoints.digest_folder = counted
+
+
+@defense("counting", version="1-A", touches=())
+class Counting(Defense):
+    """What makes this file a part of the harness, which is imported."""
+
+    def release(self, prompt, reply, rng):
+        return reply.exposed()
 """
 
 
