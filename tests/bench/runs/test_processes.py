@@ -53,8 +53,7 @@ checkpoints.digest_folder = counted
 
 @defense("counting", version="1-A", touches=())
 class Counting(Defense):
-    """What makes this file a part of the harness, which is imported."""
-
+    # what makes this file a part of the harness, which is imported
     def release(self, prompt, reply, rng):
         return reply.exposed()
 """
