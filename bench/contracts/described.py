@@ -63,7 +63,8 @@ class DescribedAttack(Attack):
     """Base of the classes that stand in for attacks that are not ours; `stand_in` makes them."""
 
     __builder__: ClassVar[Builder]
-    __needs__: ClassVar[Sight]
+    __digest__: ClassVar[str]
+    __needs__: Sight
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
@@ -74,8 +75,11 @@ class DescribedAttack(Attack):
         raise NotImplementedError("its code is behind the wall")
 
 
-def stand_in(description: Description, module: str, builder: Builder) -> type[DescribedAttack]:
-    """The class that stands in for a described attack of a module. Raises HeistError for what no decorator would accept."""
+def stand_in(description: Description, module: str, digest: str, builder: Builder) -> type[DescribedAttack]:
+    """The class that stands in for a described attack of a module, whose file has that digest (`code_of`).
+
+    Raises HeistError for what no decorator would accept.
+    """
     info = description.info
     if problem := next(_faults(description), ""):
         raise HeistError(one_line(f"{description.file}:{description.line}: attack {info.name}: {problem}"))
@@ -85,6 +89,7 @@ def stand_in(description: Description, module: str, builder: Builder) -> type[De
         WRITTEN_AT: (description.file, description.line),
         "info": info,
         "__builder__": staticmethod(builder),
+        "__digest__": digest,
     }
     parameters = [(parameter.name, Any, _field(parameter)) for parameter in description.parameters]
     return make_dataclass(info.name, parameters, bases=(DescribedAttack,), namespace=names, frozen=True, kw_only=True)
@@ -120,13 +125,15 @@ def _faults(description: Description) -> Iterator[str]:
     if description.info.kind != "attack":
         yield "expected an attack"
     yield from info_faults(description.info)
-    names = [parameter.name for parameter in description.parameters]
-    for name in names:
-        if not _PARAMETER.fullmatch(name) or keyword.iskeyword(name) or names.count(name) > 1:
-            yield f"parameter {name!r}: expected a name, once"
+    defaults = {parameter.name: parameter.default for parameter in description.parameters}
+    if len(defaults) < len(description.parameters):
+        yield "a parameter is there twice"
+    for name in defaults:
+        if not _PARAMETER.fullmatch(name) or keyword.iskeyword(name):
+            yield f"parameter {name!r}: expected a name"
         if hasattr(DescribedAttack, name):
             yield f"parameter {name}: every attack has something else of that name"
-    yield from _value_faults({parameter.name: parameter.default for parameter in description.parameters}, set(names))
+    yield from _value_faults(defaults, set(defaults))
 
 
 def _value_faults(values: Mapping[str, Any], names: set[str]) -> Iterator[str]:

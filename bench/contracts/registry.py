@@ -178,9 +178,7 @@ def _written(value: Any) -> str:
 def discover(kind: Kind) -> None:
     """Import our own folder of one kind of plugins; then of defenses and tasks those of installed packages too.
 
-    A broken package only warns.
-
-    Raises HeistError for a file in our own folder that raises on import.
+    A broken package only warns. Raises HeistError for a file in our own folder that raises on import.
     """
     folder = FOLDERS[kind]
     package = importlib.import_module(f"heistbench.{folder}")

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from heistbench.bench.contracts.described import DescribedAttack
 from heistbench.bench.contracts.places import distribution, source_file
 from heistbench.bench.contracts.plugins import Plugin
 from heistbench.bench.contracts.registry import identity
@@ -41,6 +42,8 @@ def code_of(cls: type[Plugin]) -> str:
 
     A class keeps it for as long as the process runs: it is the code that was loaded, not what was written to its file since.
     """
+    if issubclass(cls, DescribedAttack):
+        return cls.__digest__
     try:
         return code_digest(Path(source_file(cls)).read_bytes())
     except OSError:

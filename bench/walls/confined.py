@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing import Pipe
 from pathlib import Path
@@ -154,20 +153,24 @@ def readable(home: Home) -> list[Path]:
 
 def home_of(module: str, file: str = "") -> Home:
     """The home of a module, or of a plugin file under the module's name."""
-    home = Home(module, file)
-    own = own_files(home) if not file else []
-    return replace(home, folder=str(own[0].parents[_depth(module)])) if own else home
+    code = None if file else _first_code(module)
+    folder = str(code[1]) if code else ""
+    return Home(module, file, folder if folder in sys.path else "")
 
 
 def own_files(home: Home) -> list[Path]:
-    """A home's file, or the file or folder of its package. Nothing is imported to find it but packages made up of several."""
-    return [Path(home.file)] if home.file else package(".".join(home.module.split(".")[: _depth(home.module) + 1]))
+    """A home's file, or the file or folder of its package."""
+    code = _first_code(home.module)
+    return [Path(home.file)] if home.file else [code[0]] if code else []
 
 
-def _depth(module: str) -> int:
-    """How many packages made up of several a module lies in, which have no code of their own."""
+def _first_code(module: str) -> tuple[Path, Path] | None:
+    """The first package on the way to a module that has code of its own, and the folder it is found from. Nothing is run."""
     parts = module.split(".")
-    return next((at for at in range(len(parts)) if package(".".join(parts[: at + 1]))), 0)
+    for at in range(len(parts)):
+        for path in package(".".join(parts[: at + 1])):
+            return path, path.parents[at]
+    return None
 
 
 def _packages(*names: str) -> list[Path]:
@@ -177,7 +180,10 @@ def _packages(*names: str) -> list[Path]:
 
 def package(name: str) -> list[Path]:
     """Where a package or module lies; nowhere for one that is made up of several."""
-    spec = find_spec(name)
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        return []
     if spec is None or spec.origin is None:
         return []
     origin = Path(spec.origin)

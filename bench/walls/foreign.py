@@ -18,7 +18,7 @@ from heistbench.bench.contracts.errors import HeistError, one_line
 from heistbench.bench.contracts.failures import append_to
 from heistbench.bench.contracts.places import foreign_points, nearby
 from heistbench.bench.contracts.registry import LARGEST, check_file, load_plugin, module_of, registry, warned
-from heistbench.bench.contracts.sources import code_of
+from heistbench.bench.contracts.sources import code_digest
 from heistbench.bench.walls.confined import Confined, OrderFailed, home_of, own_files
 from heistbench.bench.walls.confinement import strongest
 from heistbench.bench.walls.line import (
@@ -50,6 +50,7 @@ class ForeignAttack:
 
     home: Home
     description: Description
+    digest: str
     built: dict[str, Built] = field(default_factory=dict)
 
     def __call__(self, arguments: str, where: str) -> Built:
@@ -94,13 +95,9 @@ def known() -> tuple[ForeignAttack, ...]:
 
 def know(attacks: Sequence[ForeignAttack]) -> None:
     """Register stand-ins of these attacks. Raises HeistError for one that is none, or whose name another plugin has."""
+    registry.all("attack")  # ours come first, so that none can be replaced
     for attack in attacks:
-        registry.all("attack")  # ours come first, so that none can be replaced
-        cls = stand_in(attack.description, attack.home.module, attack)
-        try:
-            code_of(cls)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise HeistError(f"{attack.description.file}: cannot be read as Python: {one_line(error)}") from None
+        cls = stand_in(attack.description, attack.home.module, attack.digest, attack)
         registry.add(cls.info, cls)
 
 
@@ -131,18 +128,26 @@ def _describe(home: Home, what: str) -> None:
         raise HeistError(f"{what}: holds {other}, and no class in its text is decorated by @defense or @task")
     if not holdings.attacks:
         raise HeistError(f"{what}: holds no attack, no defense and no task")
-    know([ForeignAttack(home, replace(d, file=_own_file(home, d.file, what))) for d in holdings.attacks])
+    for description in holdings.attacks:
+        file = _own_file(home, description.file, what)
+        know([ForeignAttack(home, replace(description, file=str(file)), _digest(file))])
 
 
-def _own_file(home: Home, claimed: str, what: str) -> str:
+def _digest(file: Path) -> str:
+    """What `code_of` says of a file. Raises HeistError for one that cannot be read as Python."""
+    try:
+        return code_digest(file.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise HeistError(one_line(f"{file}: cannot be read as Python: {error}")) from None
+
+
+def _own_file(home: Home, claimed: str, what: str) -> Path:
     """The file that an attack is written in. Only files of its own home are believed, as the harness reads them."""
-    if home.file:
-        return home.file
-    path = Path(claimed).resolve()
+    path = Path(home.file or claimed).resolve()
     inside = any(path.is_relative_to(own.resolve()) for own in own_files(home))
     if not inside or not path.is_file() or path.stat().st_size > LARGEST:
         raise HeistError(one_line(f"{what}: {claimed}: is no file of its own of at most {LARGEST // 1024} KiB"))
-    return str(path)
+    return path
 
 
 def _ordered(home: Home, order: Frame, result: Message[T]) -> T:

@@ -17,7 +17,7 @@ import pytest
 from heistbench.bench import HeistError
 from heistbench.bench.contracts.described import DescribedAttack, stand_in
 from heistbench.bench.contracts.registry import construct, identity, module_of, registry, spec_of
-from heistbench.bench.contracts.sources import keyed
+from heistbench.bench.contracts.sources import code_of, keyed
 from heistbench.bench.storage.result_files import read_record
 from heistbench.bench.verbs.plugins import _describe as row_of
 from heistbench.bench.walls import foreign
@@ -227,8 +227,8 @@ def test_what_a_process_says_is_believed_where_it_may_be(load: Callable, tmp_pat
         (told(name="rep"), "attack 'rep' is defined twice"),
         (told(parameters=[parameter(name="__init__")]), "__init__"),
         (told(parameters=[parameter(name="steal")]), "every attack has something else of that name"),
-        (told(parameters=[parameter(name="a=0):\n import os\n def f(b")]), "expected a name, once"),
-        (told(parameters=[parameter(), parameter()]), "expected a name, once"),
+        (told(parameters=[parameter(name="a=0):\n import os\n def f(b")]), "expected a name"),
+        (told(parameters=[parameter(), parameter()]), "a parameter is there twice"),
         (told(parameters=[parameter(default=float("nan"))]), "expected a finite number"),
         (told(line="one"), "its process sent what it should not"),
         (b"[" * 100_000, "its process sent what it should not"),
@@ -247,7 +247,7 @@ def test_a_description_of_any_length_is_not_read(load: Callable, monkeypatch: py
 def test_values_that_it_does_not_have_are_refused() -> None:
     description = HOLDINGS.read(told()).attacks[0]
     values: dict[str, Any] = {"other": 1}
-    cls = stand_in(description, "nowhere", lambda arguments, where: foreign.Built(values, "answer"))
+    cls = stand_in(description, "nowhere", "", lambda arguments, where: foreign.Built(values, "answer"))
     with pytest.raises(HeistError, match="mine: its process gave other parameters than it has"):
         construct(cls, {}, "mine")
     values = {"size": float("inf")}
@@ -264,7 +264,7 @@ def test_a_stand_in_of_one_of_ours_is_listed_built_and_keyed_as_it_is(name: str)
     own = registry.get("attack", name)
     home = foreign.Home(own.__module__)
     description = HOLDINGS.read(HOLDINGS.write(Holdings([_description(own)], []))).attacks[0]
-    cls = stand_in(description, own.__module__, lambda text, where: _build(Building(home, name, text, where)))
+    cls = stand_in(description, own.__module__, code_of(own), lambda text, where: _build(Building(home, name, text, where)))
     assert row_of(cls) == json.loads(json.dumps(row_of(own)))
     built: list[Any] = [construct(one, {}, name) for one in (own, cls)]
     assert keyed(built[0]) == keyed(built[1])
