@@ -96,7 +96,7 @@ def run(
     _check_budget(budget_queries, budget_usd)
     for option, value in (("cell-timeout", cell_timeout), ("max-hours", max_hours), ("worker-memory", worker_memory)):
         _check_limit(option, value)
-    _load(plugin, debug)
+    imported = _load(plugin, debug, packages=True)
     options = Options(
         attack=attack,
         defense=defense,
@@ -116,7 +116,7 @@ def run(
         memory=worker_memory,
         wall=wall,
         dry_run=dry_run,
-        plugins=tuple(plugin or ()),
+        plugins=imported,
     )
     if not run_suite(suite, options):
         sys.exit(3)
@@ -129,7 +129,7 @@ def list_plugins(*, json: Json = False, plugin: Plugins = None, debug: Debug = F
 
     from heistbench.bench.verbs.plugins import describe_plugins, plugin_text
 
-    _load(plugin, debug)
+    _load(plugin, debug, packages=True)
     _print(describe_plugins() if json else plugin_text(Console().width))
 
 
@@ -268,14 +268,19 @@ def _check_limit(option: str, value: float | None) -> None:
         raise HeistError(f"--{option} {value}: expected a number above 0")
 
 
-def _load(plugins: list[Path] | None, debug: bool) -> None:
-    """Load plugin files; `debug` asks for tracebacks here and, as they inherit the environment, in worker processes."""
-    from heistbench.bench.contracts.registry import load_plugin
+def _load(plugins: list[Path] | None, debug: bool, packages: bool = False) -> tuple[Path, ...]:
+    """Load plugin files and, on request, the attacks of installed packages; returns the files that were imported.
+
+    `debug` asks for tracebacks here and, as they inherit the environment, in worker processes.
+    """
+    from heistbench.bench.walls.foreign import find_packages, load_plugins
 
     if debug:
         os.environ[DEBUG] = "1"
-    for path in plugins or ():
-        load_plugin(path)
+    imported = load_plugins(plugins or ())
+    if packages:
+        find_packages()
+    return imported
 
 
 def _print(what: Any) -> None:

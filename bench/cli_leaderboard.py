@@ -51,10 +51,12 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
 
     Exit code 1 where it is refused.
     """
+    from heistbench.bench.walls.foreign import find_packages
     from heistbench.leaderboard.published import published
     from heistbench.leaderboard.submit.submission import report
     from heistbench.leaderboard.submit.verify import verify as check
 
+    find_packages()
     verdict = check(folder, results or published())
     report(verdict, json)
     if not verdict.sound:
@@ -67,10 +69,12 @@ def add(folder: Path, *, results: Results = None) -> None:
 
     Exit code 1 where it is refused.
     """
+    from heistbench.bench.walls.foreign import find_packages
     from heistbench.leaderboard.published import published
     from heistbench.leaderboard.submit.submission import add as put
     from heistbench.leaderboard.submit.submission import report
 
+    find_packages()
     verdict, target = put(folder, results or published())
     report(verdict)
     if target is None:

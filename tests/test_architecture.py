@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         *("contracts", "scoring", "storage", "prompting", "suites", "models", "bridges", "walls", "stages", "runs"),
         "leaderboard",
     },
-    "cli": {"contracts", "models", "stages", "runs", "verbs", "leaderboard"},
+    "cli": {"contracts", "models", "walls", "stages", "runs", "verbs", "leaderboard"},
     "public": {"contracts", "scoring", "storage", "prompting"},
     "leaderboard": {"contracts", "storage", "suites", "scoring"},
 }

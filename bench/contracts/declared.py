@@ -19,16 +19,19 @@ from heistbench.bench.contracts.plugins import Asks, Attack, Defense, Info, Plug
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 VERSION = re.compile(r"[1-9][0-9]*-[A-Z]")
+TYPE_TEXT = "type"
+"""The key of a field's metadata that holds its type as text, where no annotation does."""
 BASES: dict[Kind, type[Plugin]] = {"attack": Attack, "defense": Defense, "task": Task}
 
 
 def check_info(cls: type, info: Info) -> None:
     """Raise HeistError for a name, a version or a claim that is not of the form it should have."""
-    for problem in _faults(info):
+    for problem in info_faults(info):
         raise _mistake(cls, info, problem)
 
 
-def _faults(info: Info) -> Iterator[str]:
+def info_faults(info: Info) -> Iterator[str]:
+    """What is not of the form it should have in a plugin's name, version and claims, in words."""
     if not isinstance(info.name, str) or not NAME.fullmatch(info.name):
         yield f"name {info.name!r}: expected small letters, digits and _, a letter first"
     if not isinstance(info.version, str) or not VERSION.fullmatch(info.version):
@@ -99,7 +102,7 @@ def _check_default(cls: type, info: Info, field: Field[Any], hint: Any) -> None:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(hint)
     except (PydanticSchemaGenerationError, PydanticUserError):
-        raise _mistake(cls, info, f"parameter {field.name}: no text can give a value of type {_written(hint)}") from None
+        raise _mistake(cls, info, f"parameter {field.name}: no text can give a value of type {type_name(hint)}") from None
     default = field.default if field.default_factory is MISSING else field.default_factory()
     if default is MISSING:
         return
@@ -108,10 +111,18 @@ def _check_default(cls: type, info: Info, field: Field[Any], hint: Any) -> None:
         json.dumps(default, allow_nan=False)
     except (ValidationError, TypeError, ValueError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise _mistake(cls, info, f"parameter {field.name}: default {default!r} is no {_written(hint)}: {why}") from None
+        raise _mistake(cls, info, f"parameter {field.name}: default {default!r} is no {type_name(hint)}: {why}") from None
 
 
-def _written(hint: Any) -> str:
+def type_of(field: Field[Any]) -> str:
+    """A parameter's type as its author would write it."""
+    return field.metadata.get(TYPE_TEXT) or type_name(field.type)
+
+
+def type_name(hint: Any) -> str:
+    """An annotation as its author would write it; plugin files may or may not postpone them."""
+    if isinstance(hint, str):
+        return hint
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 

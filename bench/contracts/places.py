@@ -20,11 +20,15 @@ FOLDERS: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "task": 
 """The folder of each kind of plugin, in this package; `heistbench.` before it names the group of entry points."""
 GIVEN = "heistbench_plugin_"
 """The beginning of the names of modules given by `--plugin`."""
+WRITTEN_AT = "__written_at__"
+"""The attribute of a class that stands in for one written elsewhere: the file and the line of that one."""
 _OURS = tuple(f"heistbench.{folder}." for folder in FOLDERS.values())
 
 
 def source_file(cls: type) -> str:
     """The file that a class is written in; empty where there is none."""
+    if written := getattr(cls, WRITTEN_AT, None):
+        return str(written[0])
     try:
         return inspect.getsourcefile(cls) or ""
     except (OSError, TypeError):
@@ -33,6 +37,8 @@ def source_file(cls: type) -> str:
 
 def origin(cls: type) -> str:
     """The place where a class is written, as file:line."""
+    if written := getattr(cls, WRITTEN_AT, None):
+        return f"{written[0]}:{written[1]}"
     try:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):

@@ -1,7 +1,8 @@
 """Finding plugins and building them from text such as `redact_summary(level=numbers)`.
 
-Our own folders are scanned, other people's packages come through the entry-point groups `heistbench.attacks`,
-`heistbench.defenses` and `heistbench.tasks`, and `--plugin file.py` serves quick work.
+Our own folders are scanned. Other people's packages come through the entry-point groups `heistbench.defenses` and
+`heistbench.tasks`, whose modules are imported: what sees the truth is part of the harness. Those of `heistbench.attacks`, and
+files of `--plugin` that hold attacks alone, are described by a confined process instead (`bench/walls/foreign.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from heistbench.bench.contracts.described import DescribedAttack, build_described
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.failures import keep_traceback
 from heistbench.bench.contracts.nouns import Kind
@@ -49,6 +51,10 @@ class Registry:
             places = f"{nearby(origin(held))} and {nearby(origin(cls))}"
             raise HeistError(f"{info.kind} {info.name!r} is defined twice: {places}")
         self._classes[info.kind, info.name] = cls
+
+    def loaded(self) -> list[type[Plugin]]:
+        """The plugins that are here already."""
+        return list(self._classes.values())
 
     def all(self, kind: Kind) -> dict[str, type[Plugin]]:
         """The plugins of a kind by name, sorted."""
@@ -101,12 +107,18 @@ def default_of(field: dataclasses.Field[Any], missing: Any = None) -> Any:
 
 def construct(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Plugin:
     """Build `cls` from untyped arguments, validating each against its field's type."""
-    from pydantic import TypeAdapter, ValidationError
-
-    fields, hints, values = parameters(cls), get_type_hints(cls), {}
-    for name, raw in arguments.items():
+    fields = parameters(cls)
+    for name in arguments:
         if name not in fields:
             raise HeistError(f"{where} has no parameter {name!r}{suggest(name, fields)}")
+    return build_described(cls, arguments, where) if issubclass(cls, DescribedAttack) else _constructed(cls, arguments, where)
+
+
+def _constructed(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Plugin:
+    from pydantic import TypeAdapter, ValidationError
+
+    hints, values = get_type_hints(cls), {}
+    for name, raw in arguments.items():
         try:
             values[name] = TypeAdapter(hints[name]).validate_python(raw)
             json.dumps(values[name], allow_nan=False)
@@ -164,35 +176,57 @@ def _written(value: Any) -> str:
 
 @cache
 def discover(kind: Kind) -> None:
-    """Import our own folder of one kind of plugins, then those of installed packages; a broken foreign one only warns.
+    """Import our own folder of one kind of plugins; then of defenses and tasks those of installed packages too.
 
-    Raises HeistError for a file in our own folder that raises on import.
+    A broken package only warns. Raises HeistError for a file in our own folder that raises on import.
     """
     folder = FOLDERS[kind]
     package = importlib.import_module(f"heistbench.{folder}")
     for module in pkgutil.iter_modules(package.__path__):
         with _explained(f"{folder}/{module.name}.py"):
             importlib.import_module(f"heistbench.{folder}.{module.name}")
-    for point in foreign_points(kind):
-        try:
-            with _explained(f"plugin {point.name} ({point.value})"):
-                point.load()
-        except HeistError as error:  # somebody else's code, which this run may not need
-            warnings.warn(str(error), stacklevel=1)
+    for point in foreign_points(kind) if kind != "attack" else ():
+        with warned(), _explained(f"plugin {point.name} ({point.value})"):
+            point.load()
+
+
+@contextmanager
+def warned() -> Iterator[None]:
+    """Turn a HeistError into a warning: about somebody else's package, which this run may not need."""
+    try:
+        yield
+    except HeistError as error:
+        warnings.warn(str(error), stacklevel=3)
 
 
 def load_plugin(path: Path) -> None:
     """Import a plugin file. Raises HeistError when it is not there or raises on import."""
-    name = f"{GIVEN}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file() or module_spec is None or module_spec.loader is None:
+    check_file(path)
+    with _explained(f"--plugin {path}"):
+        import_file(path)
+
+
+def check_file(path: Path) -> None:
+    """Raise HeistError for a plugin file that is not there, is no Python or is too large."""
+    if not path.is_file() or path.suffix != ".py":
         raise HeistError(f"--plugin {path}: no such Python file")
     if path.stat().st_size > LARGEST:
         raise HeistError(f"--plugin {path}: is larger than {LARGEST // 1024} KiB")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    with _explained(f"--plugin {path}"):
-        module_spec.loader.exec_module(module)
+
+
+def module_of(path: Path) -> str:
+    """The name that the module of a plugin file gets."""
+    return f"{GIVEN}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+
+
+def import_file(path: Path) -> None:
+    """Import a plugin file, whatever that raises."""
+    spec = importlib.util.spec_from_file_location(module_of(path), path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from heistbench.bench.contracts.described import DescribedAttack
 from heistbench.bench.contracts.places import distribution, source_file
 from heistbench.bench.contracts.plugins import Plugin
 from heistbench.bench.contracts.registry import identity
@@ -29,15 +30,24 @@ def keyed(plugin: Plugin) -> dict[str, Any]:
 def source_of(cls: type[Plugin]) -> str:
     """The first 16 hexadecimal digits of a sha256 over the code of the file a plugin stands in.
 
-    The version of the installed package it comes from, if any, is part of it. Empty where there is no file to read. A class
-    keeps its source for as long as the process runs: it is the code that was loaded, not what was written to its file since.
+    The version of the installed package it comes from, if any, is part of it. Empty where there is no file to read.
     """
+    code, package = code_of(cls), distribution(cls.__module__)
+    return code and hashlib.sha256(f"{package}\n{code}".encode()).hexdigest()[:_DIGITS]
+
+
+@cache
+def code_of(cls: type[Plugin]) -> str:
+    """The digest of the file a plugin stands in; empty where there is no file to read.
+
+    A class keeps it for as long as the process runs: it is the code that was loaded, not what was written to its file since.
+    """
+    if issubclass(cls, DescribedAttack):
+        return cls.__digest__
     try:
-        code = Path(source_file(cls)).read_bytes()
+        return code_digest(Path(source_file(cls)).read_bytes())
     except OSError:
         return ""
-    package = distribution(cls.__module__)
-    return hashlib.sha256(f"{package}\n{code_digest(code)}".encode()).hexdigest()[:_DIGITS]
 
 
 @lru_cache(maxsize=1024)

@@ -26,6 +26,7 @@ from heistbench.bench.storage.mirror import Mirror
 from heistbench.bench.storage.owner import Owner
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import Cell
+from heistbench.bench.walls.foreign import ForeignAttack, know
 
 Note = Callable[[int, str, int, int], None]
 """Told which cell does what, how much of it is done, and how much there is."""
@@ -33,7 +34,7 @@ Note = Callable[[int, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What every job of a run works under: the store, what may be spent, plugin files to load, the wall around thefts."""
+    """What every job of a run works under: the store, what may be spent, plugin files to import, the wall around thefts."""
 
     root: Path
     budget: Budget = NO_LIMIT
@@ -47,6 +48,8 @@ class Conditions:
     """Of a cluster of machines."""
     mirror: str | None = None
     """A URL where artifacts are copied to, for machines that share no file system."""
+    attacks: tuple[ForeignAttack, ...] = ()
+    """Those that are not ours, as the run's first process knows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def prepare(conditions: Conditions) -> None:
     tqdm.set_lock(threading.RLock())  # its own would outlive a worker that is killed, which Python warns of
     for plugin in conditions.plugins:
         load_plugin(plugin)
+    know(conditions.attacks)
 
 
 def open_log(root: Path) -> TextIO:

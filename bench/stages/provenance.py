@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-from inspect import getsourcefile
 from pathlib import Path
 
+from heistbench.bench.contracts.places import source_file
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.contamination import Contamination
 from heistbench.bench.stages.context import CellContext
@@ -74,7 +74,7 @@ def _uncommitted(context: CellContext) -> list[str]:
 def _plugin_files(context: CellContext) -> dict[str, Path]:
     """The files that the plugins of a cell stand in, by the plugins' names."""
     plugins = [context.cell.build_attack(), *context.cell.build_defenses(), context.task, context.exam]
-    return {plugin.info.name: Path(file) for plugin in plugins if (file := getsourcefile(type(plugin)))}
+    return {plugin.info.name: Path(file) for plugin in plugins if (file := source_file(type(plugin)))}
 
 
 def _settings(context: CellContext) -> dict[str, object]:

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from heistbench.bench.contracts.declared import type_of
 from heistbench.bench.contracts.errors import one_line
 from heistbench.bench.contracts.places import FOLDERS, nearby, origin
 from heistbench.bench.contracts.plugins import Plugin
@@ -75,7 +76,7 @@ def _describe(cls: type[Plugin]) -> dict[str, Any]:
         "version": info.version,
         "about": one_line((inspect.getdoc(cls) or "").split("\n\n")[0]),
         "parameters": [
-            {"name": name, "type": one_line(_type_name(field.type)), "default": default_of(field, "required")}
+            {"name": name, "type": one_line(type_of(field)), "default": default_of(field, "required")}
             for name, field in parameters(cls).items()
         ],
         "paper": one_line(info.paper),
@@ -87,10 +88,3 @@ def _describe(cls: type[Plugin]) -> dict[str, Any]:
         "citation": one_line(getattr(cls, "citation", "")),
         "origin": origin(cls),
     }
-
-
-def _type_name(annotation: Any) -> str:
-    """A type as its author would write it; plugin files may or may not postpone annotations."""
-    if isinstance(annotation, str):
-        return annotation
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

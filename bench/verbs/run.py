@@ -34,6 +34,7 @@ from heistbench.bench.verbs.folders import writable
 from heistbench.bench.verbs.progress import watching
 from heistbench.bench.verbs.publish import publish
 from heistbench.bench.walls.confinement import wall
+from heistbench.bench.walls.foreign import known
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -132,6 +133,7 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
         gpus=suite.gpus,
         address=options.ray_address,
         mirror=options.mirror,
+        attacks=known(),
     )
     with status_of(store.root, suite.name, len(planned.missing)) as status, watching(console, planned, status) as watcher:
         executor = open_executor(options.executor, conditions, jobs, watcher.noted)

@@ -1,6 +1,7 @@
 """The line through the wall: frames of a word and JSON. Nothing that comes through it is code.
 
-What a verb takes and answers is said once, by the types of `Desk`: both ends read and write messages by them.
+The harness sends an order: to steal, to describe the attacks of a home, or to build one of them. While an attack steals, it
+calls; what a verb takes and answers is said once, by the types of `Desk`: both ends read and write messages by them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
+from heistbench.bench.contracts.described import Built, Description
 from heistbench.bench.contracts.errors import BudgetExceeded
 from heistbench.bench.contracts.nouns import Exposure, Question, Stolen
 from heistbench.bench.contracts.wall import Desk
@@ -21,8 +23,10 @@ from heistbench.bench.contracts.wall import Desk
 T = TypeVar("T")
 LONGEST = 2**30
 """Bytes of a frame: ten thousand replies with long traces are a quarter of it."""
-READY, ANSWER, REFUSAL, LOOT, FAILURE = "ready", "answer", "refusal", "loot", "failure"
-"""The words of frames that are no verbs: how a process begins, what the harness says to a call, and what a theft ends with."""
+STEAL, DESCRIBE, BUILD = "steal", "describe", "build"
+"""The words of the harness's orders."""
+READY, ANSWER, REFUSAL, RESULT, FAILURE = "ready", "answer", "refusal", "result", "failure"
+"""The words of other frames: that a process has begun, what the harness says to a call, what an order ends with."""
 REFUSALS: Mapping[str, type[Exception]] = {e.__name__: e for e in (BudgetExceeded, PermissionError, LookupError, TypeError)}
 """What a call may be refused with, and is raised in the attack. Whatever else goes wrong ends the theft."""
 
@@ -51,19 +55,20 @@ class Message(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where an attack's class stands: a module that can be imported or, given by `--plugin`, a file."""
+    """Where an attack's class stands: a module that can be imported, found in `folder`; or a file, given by `--plugin`."""
 
     module: str
     file: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A theft: which attack, and the hash of its code, on which questions. `luck` seeds the attack's random generator."""
+    """A theft: which attack, and the digest of its file, on which questions. `luck` seeds the attack's random generator."""
 
     attack: str
     home: Home
-    source: str
+    code: str
     questions: list[Question]
     luck: str
     privileged: bool
@@ -78,8 +83,26 @@ class Haul:
 
 
 @dataclass(frozen=True, slots=True)
+class Holdings:
+    """The attacks that a home holds; `others` are the defenses and tasks in it, in words."""
+
+    attacks: list[Description]
+    others: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An attack to build from `arguments`, a JSON object; messages about it begin with `where`."""
+
+    home: Home
+    name: str
+    arguments: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a call was refused, or why a theft failed: in a line, and as a traceback where there is one."""
+    """Why a call was refused, or an order failed: in a line, and as a traceback where there is one."""
 
     kind: str
     reason: str
@@ -95,6 +118,10 @@ class Verb(NamedTuple):
 
 ORDER: Message[Order] = Message(Order)
 HAUL: Message[Haul] = Message(Haul)
+HOME: Message[Home] = Message(Home)
+HOLDINGS: Message[Holdings] = Message(Holdings)
+PLAN: Message[Plan] = Message(Plan)
+BUILT: Message[Built] = Message(Built)
 TROUBLE: Message[Trouble] = Message(Trouble)
 
 
@@ -115,9 +142,9 @@ def send(connection: Connection, word: str, body: bytes) -> None:
     connection.send_bytes(word.encode() + b"\n" + body)
 
 
-def receive(connection: Connection) -> Frame:
+def receive(connection: Connection, longest: int | None = None) -> Frame:
     """The next frame. Raises EOFError or OSError at the end of the line and for a frame that is too long."""
-    word, _, body = connection.recv_bytes(LONGEST).partition(b"\n")
+    word, _, body = connection.recv_bytes(longest or LONGEST).partition(b"\n")
     return Frame(word.decode("utf-8", "replace"), body)
 
 

@@ -1,40 +1,54 @@
-"""The process of a theft, from its start: it confines itself, imports the attack, and runs it at the attacker's end of the line.
+"""The process behind the wall, from its start: it confines itself, imports an attack, and describes it, builds it or runs it.
 
-Started by `process.py` as `python -c MAIN <file descriptor> <confinement>`, with an empty environment.
+Started by `confined.py` with a file descriptor, its end of the line, and the confinement; its environment is empty.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 from heistbench.bench.contracts.checked import check_rows
-from heistbench.bench.contracts.errors import PluginFailure, one_line
+from heistbench.bench.contracts.declared import type_of
+from heistbench.bench.contracts.described import Built, Description, Parameter
+from heistbench.bench.contracts.errors import HeistError, PluginFailure, one_line
 from heistbench.bench.contracts.failures import traceback_text
-from heistbench.bench.contracts.places import blame, source_file
-from heistbench.bench.contracts.plugins import Attack
-from heistbench.bench.contracts.registry import load_plugin, registry
-from heistbench.bench.contracts.sources import source_of
+from heistbench.bench.contracts.places import blame, origin, source_file
+from heistbench.bench.contracts.plugins import Attack, Plugin
+from heistbench.bench.contracts.registry import construct, default_of, identity, import_file, parameters, registry
+from heistbench.bench.contracts.sources import code_of
 from heistbench.bench.contracts.wall import Kit, Target
 from heistbench.bench.walls.confinement import confine
 from heistbench.bench.walls.line import (
+    BUILD,
+    BUILT,
+    DESCRIBE,
     FAILURE,
     HAUL,
-    LOOT,
+    HOLDINGS,
+    HOME,
     ORDER,
+    PLAN,
     READY,
+    RESULT,
+    STEAL,
     TROUBLE,
     Haul,
+    Holdings,
     Home,
     JsonLine,
     Order,
+    Plan,
     Trouble,
     receive,
     send,
@@ -44,16 +58,33 @@ from heistbench.bench.walls.line import (
 def main(connection: Connection) -> None:
     """Carry out orders until the line ends: one, but for a dry run's."""
     send(connection, READY, b"")
+    line = JsonLine(connection)
+    orders: dict[str, Callable[[bytes], bytes]] = {
+        STEAL: lambda body: HAUL.write(_steal(ORDER.read(body), line)),
+        DESCRIBE: lambda body: HOLDINGS.write(_describe(HOME.read(body))),
+        BUILD: lambda body: BUILT.write(_build(PLAN.read(body))),
+    }
     while True:
         try:
-            order = ORDER.read(receive(connection).body)
+            word, body = receive(connection)
         except (EOFError, OSError):
             return
+        line.shown.clear()
         try:
-            word, body = LOOT, HAUL.write(_steal(order, JsonLine(connection)))
+            ended = RESULT, orders[word](body)
         except BaseException as error:
-            word, body = FAILURE, TROUBLE.write(_trouble(error))
-        send(connection, word, body)
+            ended = FAILURE, TROUBLE.write(_trouble(error))
+        send(connection, *ended)
+
+
+def load(home: Home) -> None:
+    """Import an attack's home, once, whatever that raises."""
+    if home.folder and home.folder not in sys.path:
+        sys.path.append(home.folder)
+    if not home.file:
+        importlib.import_module(home.module)
+    elif home.module not in sys.modules:
+        import_file(Path(home.file))
 
 
 def _steal(order: Order, line: JsonLine) -> Haul:
@@ -71,17 +102,9 @@ def _steal(order: Order, line: JsonLine) -> Haul:
 def _attack(order: Order) -> Attack:
     load(order.home)
     attack = cast(Attack, registry.build("attack", order.attack, search=False))
-    if source_of(type(attack)) != order.source:
+    if code_of(type(attack)) != order.code:
         raise PluginFailure(f"{source_file(type(attack))}: it was edited while the run went on")
     return attack
-
-
-def load(home: Home) -> None:
-    """Import an attack's home, once."""
-    if not home.file:
-        importlib.import_module(home.module)
-    elif home.module not in sys.modules:
-        load_plugin(Path(home.file))
 
 
 def _text(attack: Attack, reading: object) -> str:
@@ -90,7 +113,38 @@ def _text(attack: Attack, reading: object) -> str:
     return reading
 
 
+def _describe(home: Home) -> Holdings:
+    load(home)
+    classes = [cls for cls in registry.loaded() if _top(cls.__module__) == _top(home.module)]
+    others = [f"{cls.info.kind} {cls.info.name}" for cls in classes if cls.info.kind != "attack"]
+    return Holdings([_description(cls) for cls in classes if cls.info.kind == "attack"], others)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _description(cls: type[Plugin]) -> Description:
+    line = origin(cls).rpartition(":")[2]
+    fields = parameters(cls).items()
+    listed = [Parameter(name, type_of(f), _json(default_of(f)), default_of(f, ...) is ...) for name, f in fields]
+    return Description(cls.info, inspect.getdoc(cls) or "", source_file(cls), int(line) if line.isdigit() else 0, listed)
+
+
+def _build(plan: Plan) -> Built:
+    load(plan.home)
+    attack = construct(registry.get("attack", plan.name, search=False), json.loads(plan.arguments), plan.where)
+    return Built(_json(identity(attack)["parameters"]), cast(Attack, attack).needs)
+
+
+def _json(value: object) -> Any:
+    """A value as JSON has it."""
+    return json.loads(json.dumps(value))
+
+
 def _trouble(error: BaseException) -> Trouble:
+    if isinstance(error, HeistError):
+        return Trouble(HeistError.__name__, str(error))
     reason = error.reason if isinstance(error, PluginFailure) else blame(error)
     return Trouble(type(error).__name__, reason, traceback_text(error))
 

@@ -220,7 +220,10 @@ def test_the_doctor_says_how_to_get_what_the_signature_tia_needs(heist: Callable
 
 def test_sigterm_says_how_to_continue(tmp_path: Path, suite_file: Callable) -> None:
     plugin = tmp_path / "slow.py"
-    plugin.write_text(f"import pathlib, time\npathlib.Path({str(tmp_path / 'ready')!r}).touch()\ntime.sleep(60)\n")
+    plugin.write_text(
+        f"import pathlib, time\npathlib.Path({str(tmp_path / 'ready')!r}).touch()\ntime.sleep(60)\n"
+        "@defense('never', version='1-A', touches=())\nclass Never: ...\n"
+    )
     command = [sys.executable, "-c", MAIN, "list", "--plugin", str(plugin)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "ready").exists():

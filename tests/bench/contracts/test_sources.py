@@ -158,6 +158,8 @@ def test_the_version_of_an_installed_package_is_part_of_the_source(tmp_path: Pat
         code = (
             "from heistbench.bench.contracts.registry import registry\n"
             "from heistbench.bench.contracts.sources import source_of\n"
+            "from heistbench.bench.walls.foreign import find_packages\n"
+            "find_packages()\n"
             "print(source_of(registry.get('attack', 'mine')))"
         )
         command = [sys.executable, "-c", code]

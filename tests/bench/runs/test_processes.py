@@ -39,6 +39,7 @@ processes.run_job = run_job
 """
 COUNTING = """
 import os
+from heistbench.bench import Defense, defense
 from heistbench.bench.models import checkpoints
 
 digest_folder = checkpoints.digest_folder
@@ -49,6 +50,13 @@ def counted(folder):
     return digest_folder(folder)
 
 checkpoints.digest_folder = counted
+
+
+@defense("counting", version="1-A", touches=())
+class Counting(Defense):
+    # what makes this file a part of the harness, which is imported
+    def release(self, prompt, reply, rng):
+        return reply.exposed()
 """
 
 

@@ -215,7 +215,7 @@ def test_half_a_message_does_not_keep_the_harness_waiting(mine: Mine, steal: Ste
 
 
 @pytest.mark.parametrize(
-    "message", ["b'loot\\n{}'", "b'loot\\n' + b'[' * 100_000", "b'loot'", "b'failure\\n3'", "b'loot\\n{\"rows\": [1]}'"]
+    "message", ["b'result\\n{}'", "b'result\\n' + b'[' * 100_000", "b'result'", "b'failure\\n3'", "b'result\\n{\"rows\": [1]}'"]
 )
 def test_messages_that_are_none_end_the_theft(mine: Mine, steal: Steal, message: str) -> None:
     mine(f"target._line._connection.send_bytes({message})\nimport time; time.sleep(60)")
