@@ -21,7 +21,7 @@ from heistbench.bench.models.checkpoints import resolved
 from heistbench.bench.runs.executors import Executor
 from heistbench.bench.runs.worker import Failed, Job, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
-from heistbench.bench.stages.record import cell_spec
+from heistbench.bench.stages.record import cell_specs
 from heistbench.bench.storage.locks import shared
 from heistbench.bench.storage.records import Record, load
 from heistbench.bench.storage.store import IN_USE, MANIFEST, VICTIMS, Store
@@ -79,7 +79,7 @@ class Plan:
 
 def plan(cells: Sequence[Cell], store: Store) -> Plan:
     """Which cells are missing from the store; a damaged record is missing."""
-    return Plan(list(cells), [at for at, cell in enumerate(cells) if not store.has("record", cell_spec(cell))])
+    return Plan(list(cells), [at for at, spec in enumerate(cell_specs(cells)) if not store.has("record", spec)])
 
 
 def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limits: Limits = NO_LIMITS) -> None:
@@ -93,7 +93,7 @@ def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limit
 
 def collected(planned: Plan, store: Store) -> dict[int, Record]:
     """The records that there are, by the places of their cells."""
-    there = {at: spec for at, cell in enumerate(planned.cells) if store.has("record", spec := cell_spec(cell))}
+    there = {at: spec for at, spec in enumerate(cell_specs(planned.cells)) if store.has("record", spec)}
     return {at: load(store.verified("record", spec) / "record.json") for at, spec in there.items()}
 
 

@@ -1,12 +1,13 @@
 """What the harness itself takes for many cells: `python tests/bench/runs/bench_many_cells.py [CELLS...]`, by default 100 1000 10000.
 
 For each number of cells a process plans a suite of that size on the pocket world, runs it with jobs that end at once, plans it
-again on a store that holds all records but one, and collects and publishes them. Prints the seconds of each part, milliseconds
-per cell, and the peak memory so far of the process and of the largest one that it has started.
+again on a store that holds all records but one, and collects and publishes them. Prints the seconds of each part, those of
+processors too and by cell, and the peak memory so far of the process and of the largest one that it has started.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -82,11 +83,12 @@ class Instant:
 @contextmanager
 def part(name: str, n: int) -> Iterator[None]:
     """Print what a part took."""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), sum(os.times()[:4])
     yield
-    seconds = time.perf_counter() - began
+    seconds, busy = time.perf_counter() - began, sum(os.times()[:4]) - used
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(f"  {name:<34} {seconds:8.2f} s {1000 * seconds / n:8.3f} ms a cell, peak {own:5.0f} MB, children {child:5.0f} MB", flush=True)
+    took = f"{seconds:7.2f} s ({busy:7.2f} of processors) {1000 * busy / n:7.3f} ms a cell"
+    print(f"  {name:<28} {took}, peak {own:5.0f} MB, children {child:5.0f} MB", flush=True)
 
 
 def write_suite(folder: Path, n: int) -> Path:
@@ -139,13 +141,13 @@ def _dumping(record: Record) -> Callable[[Path], None]:
 def bench(n: int, folder: Path) -> None:
     """Plan, run, plan again, collect and publish, and say what each took."""
     path, empty, full = write_suite(folder, n), Store(folder / "empty"), Store(folder / "full")
-    began = time.perf_counter()
-    planned = planning(path, empty, n)
-    print(f"  planning, all of it: {time.perf_counter() - began:.2f} s", flush=True)
-    with (folder / "log").open("w") as log, part("schedule, all steps instant", n):
+    with part("planning, all of it", n):
+        planned = planning(path, empty, n)
+    with (folder / "log").open("w") as log, part("schedule, instant steps", n):
         run(planned, empty, Instant(), Lines(planned, log))
     alone(make_records, path, full.root)
-    again = planning(path, full, n)
+    with part("planning again, all of it", n):
+        again = planning(path, full, n)
     console = Console(file=StringIO(), width=200)
     with part("collect and publish", n):
         publish(console, [*collected(again, full).values()], [], folder / "out")
