@@ -41,6 +41,8 @@ MOST_JOBS = 1024
 """Worker processes; each takes some hundred megabytes."""
 ESTIMATE = 120.0
 """Seconds that an estimate may take."""
+LOOKED_AT = 300
+"""Cells that an estimate of the time looks at, at most: of more, some defenses stand for all. A dry run looks at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _victim(suite: Suite, name: str) -> Victim:
 def _time(planned: Plan, store: Store, jobs: int) -> str:
     """How long the missing cells take, in words. Plugins take part in the estimate, so that it may fail."""
     try:
-        seconds = apart(lambda: duration(work_of(planned.work).work(), len(planned.missing), store), ESTIMATE)
+        seconds = apart(lambda: duration(work_of(planned.work, LOOKED_AT).work(), len(planned.missing), store), ESTIMATE)
     except PluginFailure as failure:
         return f"no estimate of the time: {failure.reason}"
     return _about(planned, seconds, jobs)
