@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -91,10 +91,11 @@ def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limit
         _Schedule(planned, executor, watcher, limits).drain()
 
 
-def collected(planned: Plan, store: Store) -> dict[int, Record]:
-    """The records that there are, by the places of their cells."""
-    there = {at: spec for at, spec in enumerate(cell_specs(planned.cells)) if store.has("record", spec)}
-    return {at: load(store.verified("record", spec) / "record.json") for at, spec in there.items()}
+def collected(planned: Plan, store: Store) -> Iterator[Record]:
+    """The records that there are, one at a time: all of them may not fit into memory."""
+    for spec in cell_specs(planned.cells):
+        if store.has("record", spec):
+            yield load(store.path("record", spec) / "record.json")
 
 
 @dataclass

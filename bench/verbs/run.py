@@ -90,9 +90,8 @@ def _run(console: Console, reference: str, options: Options) -> bool:
         _outline(console, suite, store, jobs)
         return True
     planned, failures = _computed(console, suite, store, jobs, options)
-    records = collected(planned, store)
-    publish(console, [*records.values()], failures, options.out / suite.name)
-    return _complete(console, planned, len(records), len(failures))
+    computed = publish(console, lambda: collected(planned, store), failures, options.out / suite.name)
+    return _complete(console, planned, computed, len(failures))
 
 
 def _complete(console: Console, planned: Plan, computed: int, failed: int) -> bool:

@@ -1,4 +1,4 @@
-"""What the harness itself takes for many cells: `python tests/bench/runs/bench_many_cells.py [CELLS...]`, by default 100 1000 10000.
+"""What the harness itself takes for many cells: `python bench_many_cells.py [CELLS...]`, by default 100, 1000 and 10000.
 
 For each number of cells a process plans a suite of that size on the pocket world, runs it with jobs that end at once, plans it
 again on a store that holds all records but one, and collects and publishes them. Prints the seconds of each part, those of
@@ -53,7 +53,10 @@ SHAPES = {100: (5, 5, 4), 1000: (10, 10, 10), 10_000: (20, 25, 20)}
 ATTACKS = (
     *("answer_only", "summary_answer", "zero_shot_inversion", "trace_inversion", "trace_inversion(use_summary=false)"),
     *("trace_inversion(adaptive=true)", "rep_request", "rep_request(request=stepwise)", "tool_elicitation", "rep_inversion"),
-    *(f"rep(shots={shots},wrapper={wrapper})" for shots, wrapper in product((1, 2), ("bash", "plain", "shell", "python", "tool"))),
+    *(
+        f"rep(shots={shots},wrapper={wrapper})"
+        for shots, wrapper in product((1, 2), ("bash", "plain", "shell", "python", "tool"))
+    ),
 )
 DEFENSES = (
     *("none", "redact_summary", "redact_summary(level=first_sentence)", "redact_summary(level=all)", "noise_answers"),
@@ -151,7 +154,7 @@ def bench(n: int, folder: Path) -> None:
         again = planning(path, full, n)
     console = Console(file=StringIO(), width=200)
     with part("collect and publish", n):
-        publish(console, [*collected(again, full).values()], [], folder / "out")
+        publish(console, lambda: collected(again, full), [], folder / "out")
     alone(site_alone, folder, n)
 
 
