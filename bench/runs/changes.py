@@ -27,8 +27,9 @@ def edited_plugins(planned: Plan, store: Store) -> Counter[str]:
 
 def _stale(planned: Plan, store: Store) -> dict[str, Sources]:
     """The sources that each record of the store that is of no planned cell was made with, by all else that it hangs on."""
-    of_plan, kept = {identify(spec) for spec in cell_specs(planned.cells)}, {}
-    for path in store.root.glob("record/*/spec.json"):
+    paths, kept = [*store.root.glob("record/*/spec.json")], {}
+    of_plan = {identify(spec) for spec in cell_specs(planned.cells)} if paths else {}
+    for path in paths:
         if path.parent.name not in of_plan and fault_of(path.parent) is None:
             spec = json.loads(path.read_text(encoding="utf-8"))
             kept[_without_sources(spec)] = _sources(spec)

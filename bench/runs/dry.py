@@ -88,8 +88,8 @@ class Sheet:
 def work_of(cells: Sequence[Cell], most: int | None = None) -> Sheet:
     """The work behind some cells. Everything is an estimate.
 
-    Seeds with the same arms are exchangeable: of what the second of them adds, each further one adds as much. Where more than
-    `most` cells have to be looked at even so, about a third of these are, and some defenses stand for others.
+    Seeds with the same arms are exchangeable: what the second of them adds, each further one adds too, but for its luck. Where
+    more than `most` cells have to be looked at even so, about a third of `most` are, and some defenses stand for others.
     """
     sheet, seeds = Sheet(), [*_seeds(cells)]
     looked_at = sum(len(of_seed) for of_seed, _ in seeds)

@@ -241,7 +241,7 @@ def _field_names(cls: Any) -> tuple[str, ...] | None:
 
 
 def _plain(value: Any) -> Any:
-    if (names := _field_names(type(value))) is not None:
+    if (names := _field_names(value.__class__)) is not None:
         return {name: getattr(value, name) for name in names}
     if isinstance(value, Enum):
         return value.value

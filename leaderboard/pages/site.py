@@ -30,6 +30,7 @@ from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
 from heistbench.leaderboard.pages.contest import ContestName, by_contest, cells, contest_of, read
 from heistbench.leaderboard.pages.parquet import join, write_part
+from heistbench.leaderboard.pages.sharing import Sharing
 from heistbench.leaderboard.pages.summary import Summary, summary_of
 
 ASSETS = Path(__file__).parent / "assets"
@@ -141,8 +142,8 @@ def _build_alone(job: _Job) -> _Built:
 
 def _build(job: _Job) -> _Built:
     """Write the pages of one contest and its part of the table."""
-    reader = RecordReader()
-    by_path = {path: read(path, reader) for path in job.files}
+    reader, sharing = RecordReader(), Sharing()
+    by_path = {path: sharing.lean(read(path, reader)) for path in job.files}
     contest = contest_of([*by_path.values()])
     files = {id(record): path.relative_to(job.results).as_posix() for path, record in by_path.items()}
     home = Path(os.path.relpath(job.results, job.site)).as_posix()

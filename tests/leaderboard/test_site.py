@@ -121,7 +121,7 @@ def test_a_build_that_is_stopped_leaves_the_old_site_whole(small: Path, make: Ma
     before = contents(small / "site")
     written(small, [make("other")])
 
-    def stopped(rows: Any) -> str:
+    def stopped(*about: Any) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(render, "index_page", stopped)
