@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import yaml
 
@@ -31,6 +31,9 @@ from heistbench.bench.contracts.failures import keep_traceback
 from heistbench.bench.contracts.nouns import Kind
 from heistbench.bench.contracts.places import FOLDERS, GIVEN, blame, foreign_points, nearby, origin
 from heistbench.bench.contracts.plugins import Info, Plugin
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 LARGEST = 1 << 20
 """Bytes of a plugin file."""
@@ -66,10 +69,11 @@ class Registry:
 
         Raises HeistError that says what exists and what was probably meant.
         """
-        known = self.all(kind) if search else {n: cls for (k, n), cls in self._classes.items() if k == kind}
-        if name not in known:
-            raise HeistError(f"unknown {kind} {name!r}{suggest(name, known)}")
-        return known[name]
+        if search:
+            discover(kind)
+        if (cls := self._classes.get((kind, name))) is None:
+            raise HeistError(f"unknown {kind} {name!r}{suggest(name, [n for k, n in self._classes if k == kind])}")
+        return cls
 
     def build(self, kind: Kind, spec: str, search: bool = True) -> Plugin:
         """Build a plugin from `name` or `name(field=value, ...)`; `search` as for `get`.
@@ -115,12 +119,12 @@ def construct(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Pl
 
 
 def _constructed(cls: type[Plugin], arguments: Mapping[str, Any], where: str) -> Plugin:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    hints, values = get_type_hints(cls), {}
+    types, values = _types(cls), {}
     for name, raw in arguments.items():
         try:
-            values[name] = TypeAdapter(hints[name]).validate_python(raw)
+            values[name] = types[name].validate_python(raw)
             json.dumps(values[name], allow_nan=False)
         except ValidationError as error:
             raise HeistError(f"{where}: {name}={raw!r}: {error.errors()[0]['msg']}") from None
@@ -132,6 +136,15 @@ def _constructed(cls: type[Plugin], arguments: Mapping[str, Any], where: str) ->
         raise HeistError(f"{where}: {error}") from None
     except (Exception, SystemExit) as error:  # somebody else's code
         raise HeistError(f"{where}: {blame(error)}") from error
+
+
+@cache
+def _types(cls: type[Plugin]) -> dict[str, TypeAdapter[Any]]:
+    """What validates each parameter of a class: it takes longer to make than to use."""
+    from pydantic import TypeAdapter
+
+    hints = get_type_hints(cls)
+    return {name: TypeAdapter(hints[name]) for name in parameters(cls)}
 
 
 def identity(plugin: Plugin) -> dict[str, Any]:

@@ -45,10 +45,10 @@ class TrainingReport:
 
 def require(recipe: Recipe) -> None:
     """Raise HeistError where this machine lacks what the recipe needs; cheaper to hear before anything is computed."""
-    import torch
-
     needs = {"load_in_4bit": recipe.load_in_4bit, "optimizer adamw_8bit": recipe.optimizer == "adamw_8bit"}
     for name in (name for name, needed in needs.items() if needed):
+        import torch  # which takes seconds, and most recipes need no GPU
+
         if not torch.cuda.is_available():
             raise HeistError(f"recipe: {name} needs a GPU and bitsandbytes, and there is no GPU")
         if find_spec("bitsandbytes") is None:

@@ -23,7 +23,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
 
 def check_apis(cells: Sequence[Cell], budget: Budget) -> None:
     """Raise HeistError for an unknown provider, a missing key, or a budget in dollars for a victim without prices."""
-    for victim in {cell.victim.label: cell.victim for cell in cells}.values():
+    for victim in dict.fromkeys(cell.victim for cell in cells):
         if not isinstance(victim.source, Provider):
             continue
         if budget.dollars is not None and victim.api.prices is None:

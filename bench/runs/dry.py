@@ -7,9 +7,11 @@ attacks run through the same desk as in a real run.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -47,12 +49,14 @@ WHOLE: tuple[Split, ...] = ("dev", "test")
 class Sheet:
     """Adds up work, each piece once, and keeps imagined results for the cells that share them.
 
-    `spare` are the queries that attacks which prompt might send besides those they sent on made-up replies.
+    `spare` are the queries that attacks which prompt might send besides those they sent on made-up replies. What is added counts
+    `times` times.
     """
 
     def __init__(self) -> None:
         self.results: dict[Hashable, Any] = {}
         self.queries = self.spare = 0
+        self.times = 1
         self.thieves = Thieves()
         self._met: set[Hashable] = set()
         self._work: dict[tuple[str, str, str], Work] = {}
@@ -68,8 +72,8 @@ class Sheet:
         key = work.name, work.model, work.settings
         sums = self._work.get(key, Work(*key))
         amounts = ("rows", "trained", "read", "written", "queries", "dollars")
-        self._work[key] = replace(sums, **{name: getattr(sums, name) + getattr(work, name) for name in amounts})
-        self.queries += work.queries
+        self._work[key] = replace(sums, **{name: getattr(sums, name) + self.times * getattr(work, name) for name in amounts})
+        self.queries += self.times * work.queries
 
     @property
     def most_queries(self) -> int:
@@ -81,15 +85,48 @@ class Sheet:
         return sorted(self._work.values(), key=lambda work: WORK.index(work.name))
 
 
-def work_of(cells: Sequence[Cell]) -> Sheet:
-    """The work behind some cells. Everything is an estimate."""
-    sheet = Sheet()
+def work_of(cells: Sequence[Cell], most: int | None = None) -> Sheet:
+    """The work behind some cells. Everything is an estimate.
+
+    Seeds with the same arms are exchangeable: what the second of them adds, each further one adds too, but for its luck. Where
+    more than `most` cells have to be looked at even so, about a third of `most` are, and some defenses stand for others.
+    """
+    sheet, seeds = Sheet(), [*_seeds(cells)]
+    looked_at = sum(len(of_seed) for of_seed, _ in seeds)
+    defenses = _defenses(cells, ceil(3 * looked_at / most) if most and looked_at > most else 1)
     with sheet.thieves:
-        for cell in cells:
-            context = DryCell(cell, sheet)
-            for stage in RecordStage(context).after():
-                context.add(stage)
+        for of_seed, times in seeds:
+            for cell in (cell for cell in of_seed if cell.defense in defenses):
+                sheet.times = times * defenses[cell.defense]
+                _add(cell, sheet)
     return sheet
+
+
+def _seeds(cells: Sequence[Cell]) -> Iterator[tuple[list[Cell], int]]:
+    """The cells of a seed, and how many seeds they stand for: of those with the same arms the first, and one for all others."""
+    by_seed: dict[int, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_seed[cell.seed].append(cell)
+    by_arms: dict[Hashable, list[list[Cell]]] = defaultdict(list)
+    for of_seed in by_seed.values():
+        by_arms[frozenset(cell.arm for cell in of_seed)].append(of_seed)
+    for first, *others in by_arms.values():
+        yield first, 1
+        if others:
+            yield others[0], len(others)
+
+
+def _defenses(cells: Sequence[Cell], step: int) -> dict[str, int]:
+    """How many defenses each stands for: the first, whose thefts pay what others share, for itself; of `step` others one."""
+    names = [*dict.fromkeys(cell.defense for cell in cells)]
+    parts = [names[:1], *(names[at : at + step] for at in range(1, len(names), step))]
+    return {part[0]: len(part) for part in parts if part}
+
+
+def _add(cell: Cell, sheet: Sheet) -> None:
+    context = DryCell(cell, sheet)
+    for stage in RecordStage(context).after():
+        context.add(stage)
 
 
 class DryCell(CellContext):
@@ -121,7 +158,7 @@ class DryCell(CellContext):
         except (PluginFailure, HeistError):  # a stranger's code, on texts it was not made for
             theft = self._obliging_theft()
         if self.cell.build_attack().info.asks == "prompts":
-            self.sheet.spare += max(0, self.cell.budget - (self.sheet.queries - queries))
+            self.sheet.spare += max(0, self.sheet.times * self.cell.budget - (self.sheet.queries - queries))
         return theft
 
     def _obliging_theft(self) -> Theft:

@@ -15,7 +15,7 @@ from heistbench.bench.stages.budget import Budget
 from heistbench.bench.stages.stage import Work
 from heistbench.bench.storage.store import MANIFEST, Store, read_json
 from heistbench.bench.suites.cells import Cell, cells
-from heistbench.bench.suites.settings import Suite
+from heistbench.bench.suites.settings import Suite, Victim
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,11 +43,11 @@ def outline(suite: Suite) -> list[Work]:
 
 def bills(of: Sequence[Cell]) -> dict[str, ReplyBill]:
     """The bill of each victim behind an API, by label; what the store holds already is not taken off."""
-    by_label: dict[str, list[Cell]] = {}
+    by_victim: dict[Victim, list[Cell]] = {}
     for cell in of:
         if cell.victim.remote:
-            by_label.setdefault(cell.victim.label, []).append(cell)
-    return {label: _bill(of_victim) for label, of_victim in by_label.items()}
+            by_victim.setdefault(cell.victim, []).append(cell)
+    return {victim.label: _bill(of_victim) for victim, of_victim in by_victim.items()}
 
 
 def foresee(of: Sequence[Cell], budget: Budget) -> list[str]:

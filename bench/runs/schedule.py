@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from heistbench.bench.models.checkpoints import resolved
 from heistbench.bench.runs.executors import Executor
 from heistbench.bench.runs.worker import Failed, Job, Lost, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
-from heistbench.bench.stages.record import cell_spec
+from heistbench.bench.stages.record import cell_specs
 from heistbench.bench.storage.locks import shared
 from heistbench.bench.storage.records import Record, load
 from heistbench.bench.storage.store import IN_USE, VICTIMS, Store
@@ -81,7 +81,7 @@ class Plan:
 
 def plan(cells: Sequence[Cell], store: Store) -> Plan:
     """Which cells are missing from the store; a damaged record is missing."""
-    return Plan(list(cells), [at for at, cell in enumerate(cells) if not store.has("record", cell_spec(cell))])
+    return Plan(list(cells), [at for at, spec in enumerate(cell_specs(cells)) if not store.has("record", spec)])
 
 
 def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limits: Limits = NO_LIMITS) -> None:
@@ -93,10 +93,11 @@ def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limit
         _Schedule(planned, store, executor, watcher, limits).drain()
 
 
-def collected(planned: Plan, store: Store) -> dict[int, Record]:
-    """The records that there are, by the places of their cells."""
-    there = {at: spec for at, cell in enumerate(planned.cells) if store.has("record", spec := cell_spec(cell))}
-    return {at: load(store.verified("record", spec) / "record.json") for at, spec in there.items()}
+def collected(planned: Plan, store: Store) -> Iterator[Record]:
+    """The records that there are, one at a time: all of them may not fit into memory."""
+    for spec in cell_specs(planned.cells):
+        if store.has("record", spec):
+            yield load(store.verified("record", spec) / "record.json")
 
 
 @dataclass

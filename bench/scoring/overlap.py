@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 
 from heistbench.bench.scoring.paper_overlap import LONGEST_TEXT, REP_METRICS, TIA_METRICS, rep, tia
@@ -37,8 +37,14 @@ class Signature:
     compare: Callable[[str, str, Values], Scores]
 
     def __str__(self) -> str:
-        described = self.describes.format(f"{self.library}-{version(self.library)}")
+        described = self.describes.format(f"{self.library}-{_version(self.library)}")
         return f"{self.name}|{described}|empty:0|v:1"
+
+
+@cache
+def _version(library: str) -> str:
+    """Of what is installed: to read that takes a millisecond, and signatures are written down for every cell."""
+    return version(library)
 
 
 def numbers(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +107,15 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
         "suite": suite.name,
         "schema": Record.model_fields["schema_version"].default,
     }
+
+
+def cell_specs(cells: Iterable[Cell]) -> Iterator[dict[str, Any]]:
+    """The spec of each cell; what the cells of an arm share is worked out once."""
+    arms: dict[Hashable, dict[str, Any]] = {}
+    for cell in cells:
+        if (arm := cell.arm) not in arms:
+            arms[arm] = cell_spec(cell)
+        yield {**arms[arm], "seed": cell.seed}
 
 
 def arm_of(cell: Cell) -> Arm:

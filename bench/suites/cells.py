@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import product
 from typing import cast
@@ -27,6 +28,11 @@ class Cell:
     student: Student
     budget: int
     seed: int
+
+    @property
+    def arm(self) -> Hashable:
+        """All of it but its seed, as a key among cells that are alive."""
+        return id(self.suite), self.victim, self.defense, self.attack, self.task, self.exam, self.student, self.budget
 
     @property
     def sizes(self) -> Sizes:

@@ -43,6 +43,8 @@ MOST_JOBS = 1024
 """Worker processes; each takes some hundred megabytes."""
 ESTIMATE = 120.0
 """Seconds that an estimate may take."""
+LOOKED_AT = 300
+"""Cells that an estimate of the time looks at, at most: of more, some defenses stand for all. A dry run looks at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,8 @@ def _run(console: Console, reference: str, options: Options) -> bool:
         _outline(console, suite, store, jobs)
         return True
     planned, failures = _computed(console, suite, store, jobs, options)
-    records = collected(planned, store)
-    publish(console, [*records.values()], failures, options.out / suite.name)
-    return _complete(console, planned, len(records), len(failures))
+    computed = publish(console, lambda: collected(planned, store), failures, options.out / suite.name)
+    return _complete(console, planned, computed, len(failures))
 
 
 def _complete(console: Console, planned: Plan, computed: int, failed: int) -> bool:
@@ -173,7 +174,7 @@ def _victim(suite: Suite, name: str) -> Victim:
 def _time(planned: Plan, store: Store, jobs: int) -> str:
     """How long the missing cells take, in words. Plugins take part in the estimate, so that it may fail."""
     try:
-        seconds = apart(lambda: duration(work_of(planned.work).work(), len(planned.missing), store), ESTIMATE)
+        seconds = apart(lambda: duration(work_of(planned.work, LOOKED_AT).work(), len(planned.missing), store), ESTIMATE)
     except PluginFailure as failure:
         return f"no estimate of the time: {failure.reason}"
     return _about(planned, seconds, jobs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,22 +44,29 @@ def build(records: Sequence[Record]) -> Board:
     )
 
 
-def fits(record: Record, records: Sequence[Record]) -> bool:
-    """Whether a record may stand on one board with these."""
-    near = [other for other in records if _setting(other) == _setting(record)]
-    # One of each kind tells whether the protocol and what names mean are the same.
-    arm = record.arm
-    kin = [
-        next((other for other in near if other.arm.budget == arm.budget), None),
-        next((other for other in near if other.arm.attack.spec == arm.attack.spec), None),
-        next((other for other in near if other.arm.defense == arm.defense), None),
-    ]
-    try:
-        for other in filter(None, [*near[:1], *kin]):
-            check([other, record], may_differ=ATTACKED if other.arm.budget != record.arm.budget else frozenset())
-    except HeistError:
-        return False
-    return True
+class Beside:
+    """What records must fit beside. One of each kind tells whether the protocol and what names mean are the same."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._first: dict[Hashable, Record] = {}
+        for record in records:
+            for kind in _kinds(record):
+                self._first.setdefault(kind, record)
+
+    def fits(self, record: Record) -> bool:
+        """Whether a record may stand on one board with these."""
+        try:
+            for other in filter(None, map(self._first.get, _kinds(record))):
+                check([other, record], may_differ=ATTACKED if other.arm.budget != record.arm.budget else frozenset())
+        except HeistError:
+            return False
+        return True
+
+
+def _kinds(record: Record) -> Iterator[Hashable]:
+    arm, setting = record.arm, _setting(record)
+    yield setting
+    yield from ((setting, name) for name in (arm.budget, ("attack", arm.attack.spec), ("defense", arm.defense)))
 
 
 def _setting(record: Record) -> tuple[str, ...]:

@@ -112,11 +112,10 @@ def cells(contest: Contest) -> Iterator[tuple[Panel, PooledCell]]:
     return ((panel, cell) for panel in contest.board.panels for cell in all_cells(panel))
 
 
-def by_contest(results: Path, known: Mapping[Path, Record]) -> list[list[Path]]:
+def by_contest(results: Path) -> list[list[Path]]:
     """The result files under a folder, those of each contest together, whatever order the file system lists them in.
 
-    Contests are told apart by the paths of their files and by one record of each release, which is read unless it is `known`.
-    Raises HeistError when there are none.
+    Contests are told apart by the paths of their files and by one record of each release. Raises HeistError when there are none.
     """
     releases: dict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
     for path in result_files(results):
@@ -124,7 +123,7 @@ def by_contest(results: Path, known: Mapping[Path, Record]) -> list[list[Path]]:
     contests: dict[ContestName, list[Path]] = defaultdict(list)
     reader = RecordReader()
     for paths in releases.values():
-        contests[ContestName.of(known.get(paths[0]) or read(paths[0], reader))] += paths
+        contests[ContestName.of(read(paths[0], reader))] += paths
     return [contests[name] for name in sorted(contests)]
 
 

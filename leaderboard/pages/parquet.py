@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ NUMBERS = (
     *("accuracy", "score", "loot_whole_traces", "loot_right_answers", "utility_accuracy", "utility_refused"),
     *("utility_summary_shown", "utility_summary_values_kept", "dollars"),
 )
+BATCH = 500
+"""Rows that are in memory as Python objects at a time."""
 
 
 def write_part(path: Path, records: Sequence[Record], files: Sequence[str]) -> None:
@@ -32,7 +35,10 @@ def write_part(path: Path, records: Sequence[Record], files: Sequence[str]) -> N
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([_row(*pair) for pair in zip(records, files, strict=True)], _schema()), path)
+    rows = (_row(*pair) for pair in zip(records, files, strict=True))
+    with pq.ParquetWriter(path, _schema()) as writer:
+        while batch := [*islice(rows, BATCH)]:
+            writer.write_table(pa.Table.from_pylist(batch, _schema()))
 
 
 def join(path: Path, parts: Iterable[Path]) -> None:

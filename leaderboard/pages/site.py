@@ -9,7 +9,7 @@ import gc
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -21,7 +21,6 @@ from filelock import FileLock
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.failures import Failure
-from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import RecordReader
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import Board
@@ -31,6 +30,7 @@ from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
 from heistbench.leaderboard.pages.contest import ContestName, by_contest, cells, contest_of, read
 from heistbench.leaderboard.pages.parquet import join, write_part
+from heistbench.leaderboard.pages.sharing import Sharing
 from heistbench.leaderboard.pages.summary import Summary, summary_of
 
 ASSETS = Path(__file__).parent / "assets"
@@ -48,13 +48,9 @@ def quietly(done: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One contest to build: its files, the folder of the results, where the site is made and where it will stand.
-
-    `known` are records that need not be read again, by their files.
-    """
+    """One contest to build: its files, the folder of the results, where the site is made and where it will stand."""
 
     files: list[Path]
-    known: Mapping[Path, Record]
     results: Path
     aside: Path
     site: Path
@@ -70,40 +66,27 @@ class _Built:
     line: str
 
 
-def build_site(
-    results: Path,
-    out: Path,
-    built: Progress = quietly,
-    records: Mapping[Path, Record] | None = None,
-    failures: Sequence[Failure] = (),
-) -> Board:
+def build_site(results: Path, out: Path, built: Progress = quietly, failures: Sequence[Failure] = ()) -> Board:
     """Build the site of all result files under a folder, and of the cells that failed, and return their board.
 
-    Files that are in `records`, as somebody has read them, are not read again, unless there are so many that several processes
-    read them. The site is made aside and renamed: a build that is killed leaves the old one whole. Raises HeistError when there
-    are no result files, when one is none or cannot be compared with those beside it, and when `out` is a folder that is no site.
+    The site is made aside and renamed: a build that is killed leaves the old one whole. Raises HeistError when there are no
+    result files, when one is none or cannot be compared with those beside it, and when `out` is a folder that is no site.
     """
     results, out = results.absolute(), out.absolute()
-    known = {path.absolute(): record for path, record in (records or {}).items()}
     aside = out.with_name(f".{out.name}.part")
     try:
         # Two runs of one suite end at one site: one after the other.
         with FileLock(Path(gettempdir(), f"heist-site-{hash_of(str(out))[:16]}.lock")):
             _check(out)
-            return _build_aside(results, out, aside, built, known, failures)
+            return _build_aside(results, out, aside, built, failures)
     except OSError as error:
         raise HeistError(f"{out}: cannot build there ({error})") from None
 
 
-def _build_aside(
-    results: Path, out: Path, aside: Path, built: Progress, known: Mapping[Path, Record], failures: Sequence[Failure]
-) -> Board:
+def _build_aside(results: Path, out: Path, aside: Path, built: Progress, failures: Sequence[Failure]) -> Board:
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        contests = by_contest(results, known)
-        if sum(map(len, contests)) > FEW:
-            known = {}
-        found = _built([_Job(files, known, results, aside, out, failures) for files in contests], built)
+        found = _built([_Job(files, results, aside, out, failures) for files in by_contest(results)], built)
         _write_all(aside, found, failures)
         _replace(out, aside)
     finally:
@@ -159,8 +142,8 @@ def _build_alone(job: _Job) -> _Built:
 
 def _build(job: _Job) -> _Built:
     """Write the pages of one contest and its part of the table."""
-    reader = RecordReader()
-    by_path = {path: job.known.get(path) or read(path, reader) for path in job.files}
+    reader, sharing = RecordReader(), Sharing()
+    by_path = {path: sharing.lean(read(path, reader)) for path in job.files}
     contest = contest_of([*by_path.values()])
     files = {id(record): path.relative_to(job.results).as_posix() for path, record in by_path.items()}
     home = Path(os.path.relpath(job.results, job.site)).as_posix()

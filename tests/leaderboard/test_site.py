@@ -24,7 +24,7 @@ from leaderboard.markup import Reader
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import RecordReader, read_record, read_records, result_files, write_record
+from heistbench.bench.storage.result_files import read_record, read_records, result_files, write_record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.pages import render, site
 from heistbench.leaderboard.pages.site import build_site
@@ -44,11 +44,6 @@ def written(folder: Path, records: Sequence[Record]) -> Path:
     for record in records:
         write_record(folder / "results" / ("early" if record.arm.release == "1" else "late"), record)
     return folder
-
-
-def records_by_path(folder: Path, records: Sequence[Record]) -> dict[Path, Record]:
-    """Records written as `written` does, by their files, as whoever reads one has it."""
-    return {path: read_record(path) for path in result_files(written(folder, records) / "results")}
 
 
 def everything(make: Make, control: Make) -> list[Record]:
@@ -102,23 +97,6 @@ def test_many_files_are_built_by_several_processes_to_the_same_bytes(
     assert [total for _, total in progress] == [progress[-1][0]] * 3
 
 
-def test_records_in_memory_are_not_read_again(
-    built: Path, tmp_path: Path, make: Make, control: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = records_by_path(tmp_path, everything(make, control))
-    monkeypatch.setattr(RecordReader, "read", lambda self, path: pytest.fail(f"read {path} again"))
-    board = build_site(tmp_path / "results", tmp_path / "site", records=held)
-    assert contents(tmp_path / "site") == contents(built / "site")
-    assert board == build([*held.values()])
-
-
-def test_files_that_are_not_in_memory_are_read(tmp_path: Path, make: Make) -> None:
-    held = records_by_path(tmp_path, [make("rep"), make("other")])
-    path, _ = held.popitem()
-    board = build_site(tmp_path / "results", tmp_path / "site", records=held)
-    assert board == build([*held.values(), read_record(path)])
-
-
 @pytest.mark.parametrize("few", [0, 1000])
 def test_the_board_of_a_site_is_that_of_its_records(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
@@ -143,7 +121,7 @@ def test_a_build_that_is_stopped_leaves_the_old_site_whole(small: Path, make: Ma
     before = contents(small / "site")
     written(small, [make("other")])
 
-    def stopped(rows: Any) -> str:
+    def stopped(*about: Any) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(render, "index_page", stopped)

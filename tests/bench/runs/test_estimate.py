@@ -19,7 +19,7 @@ from heistbench.bench.contracts.registry import load_plugin
 from heistbench.bench.prompting.demonstrations import WRAPPERS, Demonstration, Wrapper, demonstration_prompt
 from heistbench.bench.prompting.requests import tool_prompt
 from heistbench.bench.runs.costs import PEAK, REMOTE_TRACE, TYPICAL, WRITING, gpu_hours, lengths, parameters
-from heistbench.bench.runs.dry import DryCell, Sheet, work_of
+from heistbench.bench.runs.dry import DryCell, Sheet, _add, _defenses, work_of
 from heistbench.bench.runs.estimate import SECONDS_PER_CELL, bills, duration, foresee, outline, outline_table
 from heistbench.bench.runs.made_up import ANSWER, FEW, QUESTION, SUMMARY, TRACE, made_up, stands_for, tokens
 from heistbench.bench.stages.budget import Budget
@@ -180,6 +180,77 @@ def test_the_outline_of_a_suite_is_what_its_run_did(tiny_run: Any) -> None:
     assert rows / 1.5 < sum(tuned["rows"] for tuned in made["train"]) <= rows  # equal loot by different ways is trained on once
     tokens = sum(tuned["tokens"] for tuned in made["train"])
     assert tokens / 2 < work(found, "student training").trained < 2 * tokens
+
+
+# what stands for more of its kind
+
+
+def one_by_one(of: list[Cell]) -> Sheet:
+    """The work of cells that all stand for themselves."""
+    sheet = Sheet()
+    with sheet.thieves:
+        for cell in of:
+            _add(cell, sheet)
+    return sheet
+
+
+def assert_same(one: Sheet, other: Sheet) -> None:
+    """The same pieces, rows and queries; tokens but for the lengths of names."""
+    assert (one.queries, one.most_queries) == (other.queries, other.most_queries)
+    for work, same in zip(one.work(), other.work(), strict=True):
+        counted = [(w.name, w.model, w.settings, w.rows, w.queries) for w in (work, same)]
+        assert counted[0] == counted[1]
+        assert work.tokens == pytest.approx(same.tokens, rel=1e-3)
+        assert work.dollars == pytest.approx(same.dollars, rel=1e-3)
+
+
+VARIED = ["answer_only", "trace_inversion(adaptive=true)", "rep(shots=2)"]
+
+
+@pytest.mark.parametrize("victim", [{"model": "pocket/victim-1"}, REMOTE], ids=["local", "remote"])
+def test_further_seeds_are_as_the_second(suite: Callable[..., Suite], victim: dict[str, Any]) -> None:
+    made = suite(victims=[victim], attacks=VARIED, defenses=["none", "noise_answers"], seeds=[0, 1, 2, 7])
+    assert_same(work_of(cells(made)), one_by_one(cells(made)))
+
+
+@pytest.mark.parametrize("attack", ["rep_inversion", "rep(shots=2,keep=clean)"])
+def test_loot_that_hangs_on_luck_is_nearly_that_of_the_second_seed(suite: Callable[..., Suite], attack: str) -> None:
+    made = suite(attacks=[attack], defenses=["none", "noise_answers"], seeds=[*range(4)])
+    some, every = work_of(cells(made)), one_by_one(cells(made))
+    assert some.most_queries == every.most_queries
+    rows = [work(sheet.work(), "student training").rows for sheet in (some, every)]
+    assert rows[0] == pytest.approx(rows[1], rel=0.03)
+
+
+def test_seeds_that_lack_different_cells_are_not_alike(suite: Callable[..., Suite]) -> None:
+    every = cells(suite(attacks=["answer_only", "trace_inversion"], seeds=[*range(6)]))
+    some = [cell for cell in every if cell.attack != "trace_inversion" or cell.seed > 2]
+    assert_same(work_of(some), one_by_one(some))
+
+
+@given(st.integers(1, 30), st.integers(1, 12))
+def test_defenses_stand_for_all_of_them(n: int, step: int) -> None:
+    class Behind:
+        def __init__(self, defense: str) -> None:
+            self.defense = defense
+
+    standing = _defenses([Behind(f"wall{at % n}") for at in range(2 * n)], step)  # type: ignore[misc]
+    assert sum(standing.values()) == n
+    assert standing["wall0"] == 1
+    assert max(standing.values()) <= step
+    assert len(standing) == 1 + -(-(n - 1) // step)
+
+
+def test_an_estimate_of_many_cells_looks_at_some_of_them(suite: Callable[..., Suite], monkeypatch: pytest.MonkeyPatch) -> None:
+    walls = ["none", *(f"noise_answers(rate=0.{at})" for at in range(1, 9))]
+    every = cells(suite(attacks=["answer_only", "summary_answer"], defenses=walls, seeds=[0, 1, 2]))
+    looked_at = list[Cell]()
+    monkeypatch.setattr("heistbench.bench.runs.dry._add", lambda cell, sheet: looked_at.append(cell) or _add(cell, sheet))
+    exact, few = work_of(every), work_of(every, 20)
+    assert len(looked_at) == 2 * 19 + 2 * 7
+    assert_same(few, exact)
+    assert_same(work_of(every, 38), exact)
+    assert len(looked_at) == 2 * 19 + 2 * 7 + 2 * 19
 
 
 # attacks on made-up replies

@@ -133,8 +133,8 @@ def test_a_board_lacks_what_failed_whatever_it_is(tiny_copy, heist: Callable, lo
     import shutil
 
     from heistbench.bench.runs import here
-    from heistbench.bench.runs.schedule import cell_spec
     from heistbench.bench.runs.worker import Failed
+    from heistbench.bench.stages.record import cell_spec
     from heistbench.bench.storage.store import Store
     from heistbench.bench.suites.cells import cells
     from heistbench.bench.suites.files import load_suite
