@@ -18,6 +18,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'heis
 
 from conftest import MAIN, write_tiny  # noqa: E402
 
+from heistbench.bench.runs import ray_cluster  # noqa: E402
 from heistbench.bench.runs.ray_cluster import slots_of  # noqa: E402
 from heistbench.bench.storage.result_files import read_records  # noqa: E402
 
@@ -56,31 +57,15 @@ class Nodes(NamedTuple):
         self.process.stdout.readline()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     with subprocess.Popen([sys.executable, "-c", CLUSTER], env=environment, **quiet) as process:
         assert process.stdout
         yield Nodes(process.stdout.readline().strip(), process)
         assert process.stdin
         process.stdin.close()
-
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("ray") / "tiny.yaml", **SMALL)
-
-
-@pytest.fixture(scope="module")
-def expected(suite: Path) -> dict[str, Any]:
-    """The results of a run on this machine."""
-    out = suite.parent / "local"
-    ended = subprocess.run(
-        [sys.executable, "-c", MAIN, "run", suite, "--out", out, "--jobs", "1"], capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stderr
-    return numbers(out)
 
 
 def numbers(out: Path) -> dict[str, Any]:
@@ -96,40 +81,38 @@ def start(nodes: Nodes, suite: Path, out: Path, *options: str) -> subprocess.Pop
     )
 
 
-def wait_for_work(out: Path) -> None:
+def wait_for_work(folder: Path) -> None:
     """Until a first artifact is there."""
     ends = time.monotonic() + 240
-    while not list((out / "store").glob("*/*/manifest.json")):
+    while not list(folder.glob("*/*/manifest.json")):
         assert time.monotonic() < ends, "nothing was computed"
         time.sleep(0.2)
 
 
-def test_a_cluster_that_loses_a_node_computes_the_same(
-    nodes: Nodes, suite: Path, tmp_path: Path, expected: dict[str, Any]
-) -> None:
-    with start(nodes, suite, tmp_path / "out") as run:
-        wait_for_work(tmp_path / "out")
+def test_whatever_is_lost_a_cluster_computes_the_same(nodes: Nodes, tmp_path: Path, heist_process: Callable) -> None:
+    """One test, for a cluster takes long to start. All share the processor: first here, then with a node that is lost, then
+    without a shared folder and with a driver that is killed."""
+    suite = write_tiny(tmp_path / "tiny.yaml", **SMALL)
+    ended = heist_process("run", suite, "--out", tmp_path / "here", "--jobs", 2)
+    assert ended.code == 0, ended.err
+    expected = numbers(tmp_path / "here")
+
+    with start(nodes, suite, tmp_path / "cluster") as run:
+        wait_for_work(tmp_path / "cluster" / "store")
         nodes.lose_one()
         _, err = run.communicate(timeout=500)
     assert run.returncode == 0, err
-    assert numbers(tmp_path / "out") == expected
+    assert numbers(tmp_path / "cluster") == expected
 
-
-def test_a_run_whose_driver_is_killed_goes_on_without_a_shared_folder(
-    nodes: Nodes, suite: Path, tmp_path: Path, expected: dict[str, Any]
-) -> None:
     mirror = ("--mirror", (tmp_path / "mirror").as_uri())
-    with start(nodes, suite, tmp_path / "out", *mirror) as run:
-        ends = time.monotonic() + 240
-        while not list((tmp_path / "mirror").glob("*/*/manifest.json")):
-            assert time.monotonic() < ends, "nothing was computed"
-            time.sleep(0.2)
+    with start(nodes, suite, tmp_path / "far", *mirror) as run:
+        wait_for_work(tmp_path / "mirror")
         run.send_signal(signal.SIGKILL)
         run.communicate()
-    with start(nodes, suite, tmp_path / "out", *mirror) as run:
+    with start(nodes, suite, tmp_path / "far", *mirror) as run:
         _, err = run.communicate(timeout=500)
     assert run.returncode == 0, err
-    assert numbers(tmp_path / "out") == expected
+    assert numbers(tmp_path / "far") == expected
 
 
 @pytest.mark.parametrize(
@@ -147,8 +130,34 @@ def test_nodes_offer_slots_by_what_they_have(has: dict, others: list, gpus: floa
     assert [set(slot.offers) for slot in slots_of("node", has, gpus, [has, *others])] == offers
 
 
-def test_a_cluster_that_is_not_there_is_one_line(heist_process: Callable, suite: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_one_line(heist_process: Callable, tmp_path: Path) -> None:
+    suite = write_tiny(tmp_path / "tiny.yaml", **SMALL)
     ended = heist_process("run", suite, "--out", tmp_path / "out", "--executor", "ray", "--ray-address", "127.0.0.1:1")
     assert ended.code == 2
     (line,) = [line for line in ended.err.splitlines() if line.startswith("heist: error")]
     assert "--ray-address 127.0.0.1:1" in line
+
+
+FAKE = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$LOG"
+case "$(basename "$0") $*" in
+    "scontrol show hostnames nodes[1-2]") echo node1; echo node2;;
+    *"hostname --ip-address") echo 10.0.0.1;;
+esac
+"""
+
+
+def test_the_script_for_slurm_starts_a_cluster_and_a_run_on_it(tmp_path: Path) -> None:
+    for name in ("scontrol", "srun", "ray", "heist"):
+        (tmp_path / name).write_text(FAKE)
+        (tmp_path / name).chmod(0o755)
+    log = tmp_path / "log"
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(log), "SLURM_JOB_NODELIST": "nodes[1-2]"}
+    script = Path(ray_cluster.__file__).with_name("slurm.sh")
+    subprocess.run(["bash", script, "pocket-full", "--out", "/shared/out"], env=environment, check=True, timeout=60)
+    lines = log.read_text().splitlines()
+    assert any(
+        line.startswith("srun --nodes=1 --ntasks=1 -w node1 ray start --head --node-ip-address=10.0.0.1") for line in lines
+    )
+    assert any(line.startswith("srun --nodes=1 --ntasks=1 -w node2 ray start --address=10.0.0.1:6379") for line in lines)
+    assert "heist run pocket-full --out /shared/out --executor ray --ray-address 10.0.0.1:6379" in lines
