@@ -83,8 +83,10 @@ class RayCluster:
 
     def end(self, slot: int, reason: str) -> None:
         """See `Executor.end`."""
-        self._slots[slot].reason = reason
-        self._ray.kill(self._slots[slot].actor)
+        ended = self._slots[slot]
+        ended.reason = reason
+        if ended.actor is not None:
+            self._ray.kill(ended.actor)
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -98,6 +100,8 @@ class RayCluster:
     def _look(self) -> None:
         """Take up the slots of nodes that have joined, and no longer offer those of nodes that are gone."""
         self._looked, nodes = time.monotonic(), {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
+        if not nodes and any(slot.alive for slot in self._slots):
+            to_stderr("no node of the cluster is alive; waiting for one")
         for slot in self._slots:
             slot.alive = slot.node in nodes
         known = {slot.node for slot in self._slots}
@@ -117,7 +121,11 @@ class RayCluster:
             outcome: Outcome = self._ray.get(slot.actor.run.remote(job))
             return outcome
         except self._ray.exceptions.RayError as error:
-            return self._bury(slot, error)
+            lost = error
+        try:
+            return self._bury(slot, lost)
+        except self._ray.exceptions.RayError as error:
+            return Failed(f"the owner of the run's locks is gone: {str(error).splitlines()[0]}")
 
     def _start(self, slot: _Slot) -> Any:
         resources = {"num_cpus": 1, "num_gpus": slot.gpus, "scheduling_strategy": _on(slot.node)}

@@ -124,7 +124,7 @@ class _Schedule:
             self._fill()
             if not self.running:
                 self._refuse()
-                time.sleep(PATIENCE)  # another run holds all that is left
+                time.sleep(PATIENCE)  # another run holds all that is left, or a cluster has no node
                 self._unpark(everything=True)
             for future in wait(self.running, self._pause(), FIRST_COMPLETED).done:
                 self._take(future)
@@ -183,8 +183,8 @@ class _Schedule:
         self.watcher.failed(job.at, job.name, why)
 
     def _refuse(self) -> None:
-        """Fail what no slot can run, though all of them are free."""
-        while self.ready:
+        """Fail what no slot can run, though all are free. Where there is none at all, nodes of a cluster may still come."""
+        while self.ready and any(self.executor.slots):
             job = self.ready.popleft()
             self._fail(job, Failed(f"its step {job.name} needs {job.needs}, which no worker has"))
 
