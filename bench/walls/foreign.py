@@ -123,11 +123,10 @@ def _describe(home: Home, what: str) -> None:
         holdings = _ordered(home, Frame(DESCRIBE, HOME.write(home)), HOLDINGS)
     except OrderFailed as failed:
         raise _explained(failed, f"{what}: ", "raises on import: ") from failed
-    if holdings.others:
-        other = one_line(holdings.others[0])
-        raise HeistError(f"{what}: holds {other}, and no class in its text is decorated by @defense or @task")
-    if not holdings.attacks:
-        raise HeistError(f"{what}: holds no attack, no defense and no task")
+    others = holdings.others if home.file else []  # those of a package come through their own entry points
+    if others or not holdings.attacks:
+        tail = ", and no class in its text is decorated by @defense or @task" if home.file else ""
+        raise HeistError(one_line(f"{what}: holds {next(iter(others), 'no attack')}{tail}"))
     for description in holdings.attacks:
         file = _own_file(home, description.file, what)
         know([ForeignAttack(home, replace(description, file=str(file)), _digest(file))])
