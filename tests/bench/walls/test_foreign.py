@@ -403,6 +403,8 @@ def test_a_package_may_hold_attacks_and_defenses(tmp_path: Path, heist_process: 
         ("x = 1", "plugin spare (spare.deep): holds no attack"),
         (ATTACK.replace('"mine"', '"rep"'), "attack 'rep' is defined twice"),
         (ATTACK + "Mine.__module__ = 'spare.nowhere'", "is no file of its own"),
+        (LIAR.format(body=told(file="/dev/zero")), "/dev/zero: is no file of its own"),
+        (LIAR.format(body=told(file="\0" * 50)), "is no file of its own"),
     ],
 )
 def test_a_package_that_fails_only_warns(tmp_path: Path, heist_process: Callable, text: str, reason: str) -> None:
