@@ -123,14 +123,27 @@ def _describe(home: Home, what: str) -> None:
         holdings = _ordered(home, Frame(DESCRIBE, HOME.write(home)), HOLDINGS)
     except OrderFailed as failed:
         raise _explained(failed, f"{what}: ", "raises on import: ") from failed
-    if holdings.others:
-        other = one_line(holdings.others[0])
-        raise HeistError(f"{what}: holds {other}, and no class in its text is decorated by @defense or @task")
-    if not holdings.attacks:
-        raise HeistError(f"{what}: holds no attack, no defense and no task")
-    for description in holdings.attacks:
-        file = _own_file(home, description.file, what)
-        know([ForeignAttack(home, replace(description, file=str(file)), _digest(file))])
+    others = holdings.others if home.file else []  # those of a package come through their own entry points
+    if others or not holdings.attacks:
+        tail = ", and no class in its text is decorated by @defense or @task" if home.file else ""
+        raise HeistError(one_line(f"{what}: holds {next(iter(others), 'no attack')}{tail}"))
+    know([_foreign(home, description, what) for description in holdings.attacks])
+
+
+def _foreign(home: Home, description: Description, what: str) -> ForeignAttack:
+    file = Path(home.file or description.file)
+    if not _is_own(home, file):
+        raise HeistError(one_line(f"{what}: {file}: is no file of its own of at most {LARGEST // 1024} KiB"))
+    return ForeignAttack(home, replace(description, file=str(file.resolve())), _digest(file))
+
+
+def _is_own(home: Home, file: Path) -> bool:
+    """Whether the harness, which reads it, believes that an attack of this home is written in a file."""
+    try:
+        inside = any(file.resolve().is_relative_to(own.resolve()) for own in own_files(home))
+        return inside and file.is_file() and file.stat().st_size <= LARGEST
+    except (OSError, ValueError):
+        return False
 
 
 def _digest(file: Path) -> str:
@@ -139,15 +152,6 @@ def _digest(file: Path) -> str:
         return code_digest(file.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise HeistError(one_line(f"{file}: cannot be read as Python: {error}")) from None
-
-
-def _own_file(home: Home, claimed: str, what: str) -> Path:
-    """The file that an attack is written in. Only files of its own home are believed, as the harness reads them."""
-    path = Path(home.file or claimed).resolve()
-    inside = any(path.is_relative_to(own.resolve()) for own in own_files(home))
-    if not inside or not path.is_file() or path.stat().st_size > LARGEST:
-        raise HeistError(one_line(f"{what}: {claimed}: is no file of its own of at most {LARGEST // 1024} KiB"))
-    return path
 
 
 def _ordered(home: Home, order: Frame, result: Message[T]) -> T:

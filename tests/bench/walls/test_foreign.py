@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pickle
 import socket
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from heistbench.bench import HeistError
@@ -155,7 +155,7 @@ def test_a_flood_of_prints_is_nobodys(load: Callable, capfd: pytest.CaptureFixtu
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "mine.py: its process was killed by SIGKILL"),
         ("raise ValueError('\\x1b[31mred')", r"raises on import: .*mine.py:1: ValueError: \x1b[31mred"),
         ("raise KeyboardInterrupt", "raises on import: .*mine.py:1: KeyboardInterrupt"),
-        ("x = 3", "mine.py: holds no attack, no defense and no task"),
+        ("x = 3", "mine.py: holds no attack, and no class in its text is decorated"),
         ("from heistbench.bench import Defense, defense as d\n@d('hidden', version='1-A', touches=())\nclass H(Defense):\n"
          "    release = None", "mine.py: holds defense hidden, and no class in its text is decorated by @defense"),
     ],
@@ -174,6 +174,33 @@ def test_texts_are_safe_to_print(heist: Callable, tmp_path: Path) -> None:
         ended = heist("list", "--plugin", tmp_path / "mine.py", *how)
         assert ended.code == 0, ended.err
         assert not {char for char in ended.out + ended.err if not char.isprintable() and char != "\n"}
+
+
+CALL = """
+import os, sys
+from multiprocessing.connection import Connection
+LINE = Connection(os.dup(int(sys.argv[1])))
+LINE.send_bytes(b"truth_gold\\n[[]]")
+ANSWER = LINE.recv_bytes().decode()
+"""
+
+
+def test_nobody_answers_calls_while_it_is_described(load: Callable) -> None:
+    load(f"{CALL}{ATTACK}\nMine.__doc__ = ANSWER\n")
+    about = row_of(registry.get("attack", "mine"))["about"]
+    assert about.startswith("refusal")
+    assert "nobody is there to ask" in about
+
+
+def test_its_process_ends_with_a_command_that_is_stopped(load: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(foreign, "_refused", stopped)
+    before = {child.pid for child in psutil.Process().children()}
+    with pytest.raises(KeyboardInterrupt):
+        load(f"{CALL}{ATTACK}")
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 # lies
@@ -349,6 +376,45 @@ def test_a_file_with_a_defense_is_imported_with_its_attacks(load: Callable, tmp_
     assert registry.get("defense", "curtain").__module__ in sys.modules
 
 
+def install(folder: Path, text: str, *groups: str) -> str:
+    """A package with one module, registered under these groups, as pip would leave it; the path to put on PYTHONPATH."""
+    info = folder / "spare-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spare\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("".join(f"[heistbench.{group}]\nspare = spare.deep\n" for group in groups))
+    (folder / "spare").mkdir()
+    (folder / "spare" / "deep.py").write_text(text)
+    (folder / "spare" / "__init__.py").write_text("")
+    return str(folder)
+
+
+def test_a_package_may_hold_attacks_and_defenses(tmp_path: Path, heist_process: Callable) -> None:
+    curtain = "class Curtain(Defense):\n    def release(self, prompt, reply, rng):\n        return reply.exposed()\n"
+    text = f"{ATTACK}\n@defense('curtain', version='1-A', touches=())\n{curtain}"
+    ended = heist_process("list", "--json", PYTHONPATH=install(tmp_path, text, "attacks", "defenses"))
+    assert (ended.code, ended.err) == (0, "")
+    assert {"mine", "curtain"} <= {row["name"] for row in json.loads(ended.out)}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 / 0", "plugin spare (spare.deep): raises on import: ZeroDivisionError: division by zero"),
+        ("x = 1", "plugin spare (spare.deep): holds no attack"),
+        (ATTACK.replace('"mine"', '"rep"'), "attack 'rep' is defined twice"),
+        (ATTACK + "Mine.__module__ = 'spare.nowhere'", "is no file of its own"),
+        (LIAR.format(body=told(file="/dev/zero")), "/dev/zero: is no file of its own"),
+        (LIAR.format(body=told(file="\0" * 50)), "is no file of its own"),
+    ],
+)
+def test_a_package_that_fails_only_warns(tmp_path: Path, heist_process: Callable, text: str, reason: str) -> None:
+    ended = heist_process("list", "--json", PYTHONPATH=install(tmp_path, text, "attacks"))
+    assert ended.code == 0
+    assert ended.err.startswith("heist: warning: ")
+    assert reason in ended.err
+    assert "mine" not in {row["name"] for row in json.loads(ended.out)}
+
+
 # whole runs
 
 
@@ -365,15 +431,11 @@ def test_beside_hostile_attacks_others_have_the_same_records(
     tiny_run: Any, tmp_path: Path, suite_file: Callable, heist_process: Callable
 ) -> None:
     """A file and an installed package, whose code would change every grade if it ran here or in a worker."""
-    package, plugin = tmp_path / "package", tmp_path / "mine.py"
-    (package / "spare-1.0.dist-info").mkdir(parents=True)
-    (package / "spare-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: spare\nVersion: 1.0\n")
-    (package / "spare-1.0.dist-info" / "entry_points.txt").write_text("[heistbench.attacks]\nspare = spare_attacks\n")
-    (package / "spare_attacks.py").write_text(GRADER + ATTACK.replace('"mine"', '"spare"'))
+    package, plugin = install(tmp_path / "package", GRADER + ATTACK.replace('"mine"', '"spare"'), "attacks"), tmp_path / "mine.py"
     plugin.write_text(GRADER + ATTACK)
     suite = suite_file(attacks=["answer_only", "mine(size=3)", "spare"], controls=[], defenses=["none"])
     options = ["--plugin", plugin, "--jobs", 2, "--out", tmp_path / "out"]
-    ended = heist_process("run", suite, *options, PYTHONPATH=os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]))
+    ended = heist_process("run", suite, *options, PYTHONPATH=package)
     assert ended.code == 0, ended.err
     found, expected = records(tmp_path / "out"), records(tiny_run.out)
     shared = {place: record for place, record in found.items() if record["arm"]["attack"]["name"] == "answer_only"}
