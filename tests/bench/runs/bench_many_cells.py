@@ -129,13 +129,13 @@ def planning(path: Path, store: Store, n: int) -> Plan:
 
 def make_records(path: Path, root: Path) -> None:
     """A published record for each cell of a suite but the last, in a store."""
-    store, templates = Store(root), {}
+    templates = {}
     for control, attack in ((False, "trace_inversion"), *((True, control) for control in CONTROLS)):
         templates[control and attack] = read_record(next(PUBLISHED.rglob(f"**/none/{attack}/**/seed-0.json")))
     for cell in cells(load_suite(str(path)))[:-1]:
         record = templates.get(cell.attack) or templates[False]
         own: dict[str, Any] = {**dict(record), "arm": arm_of(cell)}
-        store.once("record", cell_spec(cell), _dumping(Record.model_construct(**own)))
+        Store(root).once("record", cell_spec(cell), _dumping(Record.model_construct(**own)))  # as each job has a store of its own
 
 
 def _dumping(record: Record) -> Callable[[Path], None]:
