@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench import Attack, Defense, Exposure, HeistError, Prompt, Reply, attack, defense
-from heistbench.bench.contracts.places import origin
+from heistbench.bench.contracts.places import FOLDERS, origin
 from heistbench.bench.contracts.registry import construct, identity, load_plugin, parameters, registry, spec_of
 
 ATTACK = '''
@@ -30,7 +30,8 @@ class Mine(Attack):
 @pytest.fixture(scope="module")
 def sample() -> Iterator[type[Defense]]:
     """A defense with every kind of parameter, registered as long as this module's tests run."""
-    registry.all("task")
+    for kind in FOLDERS:
+        registry.all(kind)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "_classes", dict(registry._classes))
 
