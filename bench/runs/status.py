@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -83,13 +83,15 @@ class StatusFile:
 
     def close(self) -> None:
         """Take the file away: the run is over."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
 
     def _write(self) -> None:
         now = time.time()
         if now - self._written >= EVERY:
             self._written = self.status.seen = now
-            write_json(self._path, self.status.model_dump(mode="json"))
+            with suppress(OSError):  # no run ends for want of its status: whatever needs the disk will say what is wrong with it
+                write_json(self._path, self.status.model_dump(mode="json"))
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def spent_on_all(store: Store) -> Accounts:
     if store.owner:
         return store.owner.spent()
     paid = [spent_in(folder) for folder in ledgers(store) if is_paid(folder)]
-    return Accounts(*(sum(column) for column in zip(*paid, strict=True))) if paid else Accounts(0, 0.0, 0)
+    return Accounts(*(sum(column) for column in zip(*paid, strict=True))) if paid else Accounts()
 
 
 def spent_in(folder: Path) -> Accounts:

@@ -21,9 +21,9 @@ Keep = Callable[[Query, Reply, float], None]
 class Accounts(NamedTuple):
     """What ledgers speak of: queries answered or billed, dollars, and queries that were neither."""
 
-    queries: int
-    dollars: float
-    unanswered: int
+    queries: int = 0
+    dollars: float = 0.0
+    unanswered: int = 0
 
 
 class VictimLedger(Protocol):

@@ -129,7 +129,7 @@ class Confined:
     def _end(self, error: Exception) -> str:
         """How the process ended, in words."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+            self._process.wait(2)
         code = self._process.returncode
         if code is None:
             return f"its process closed the line: {error}"

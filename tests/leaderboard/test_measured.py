@@ -56,7 +56,7 @@ def test_further_signatures_have_tables_with_their_own_metrics_floors_and_ceilin
     board = build([make(overlap=both)])
     for text in media(board):
         assert "tia|empty:0|v:1" in text
-        after = text.split("Overlap by tia")[1]
+        after = text.split("Overlap by tia", 1)[1]
         assert all(word in after for word in ("bleu", "0.47", "floor: surrogate", "0.52", "ceiling: victim again", "0.83"))
 
 
@@ -93,7 +93,7 @@ def test_one_name_of_a_signature_means_one_signature_in_a_panel(make: Make, over
 def test_exposure_is_shown_for_the_attacks_that_have_one(make: Make, media: Media) -> None:
     board = build([make("rep", exposure=exposure(struct=0.77, r01=0.31, r02=0.42, r12=0.63)), make("answer_only")])
     for text in media(board):
-        table = text.split("Exposure")[1]
+        table = text.split("Exposure", 1)[1]
         assert all(value in table for value in ("0.77", "0.31", "0.41", "0.42", "0.52", "0.63", "0.73", "0.93", "rep|v:1"))
     assert [cell.attack for cell, _ in measured.prompted(board.panels[0])] == ["rep"]
 

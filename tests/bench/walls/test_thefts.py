@@ -14,7 +14,7 @@ import pytest
 from heistbench.bench import BudgetExceeded, Exposure, HeistError, Prompt, Question, Reply, Stolen, Usage
 from heistbench.bench.contracts.errors import Busy, PluginFailure
 from heistbench.bench.contracts.registry import registry
-from heistbench.bench.walls.confinement import WALLS, wall
+from heistbench.bench.walls.confinement import WALLS, strongest, wall
 from heistbench.bench.walls.line import Haul
 from heistbench.bench.walls.thefts import Thief, Thieves, order_of
 
@@ -64,20 +64,24 @@ class FakeDesk:
     truth_wrong_traces = truth_gold
 
 
-@pytest.fixture(params=[name for name in WALLS if not wall(name).obstacle()])
-def steal(request: pytest.FixtureRequest, tmp_path: Path) -> Steal:
-    """Runs the attack `mine` behind each of the walls that stand here."""
+@pytest.fixture
+def steal(tmp_path: Path) -> Steal:
+    """Runs the attack `mine`, behind the strongest wall that stands here or the one that is named."""
 
-    def run(desk: Any = None, seconds: float = 60) -> Haul:
+    def run(desk: Any = None, seconds: float = 60, behind: str = "") -> Haul:
         attack = registry.build("attack", "mine")
         order = order_of(attack, "mine", QUESTIONS, "luck")  # type: ignore[arg-type]
-        with Thief(order.home, request.param, hidden=[tmp_path / "store"]) as thief:
+        with Thief(order.home, behind or strongest(), hidden=[tmp_path / "store"]) as thief:
             return thief.steal(attack, order, desk or FakeDesk(), tmp_path / "log", seconds)  # type: ignore[arg-type]
 
     return run
 
 
-def test_calls_reach_the_desk_and_answers_come_back(mine: Mine, steal: Steal) -> None:
+every_wall = pytest.mark.parametrize("behind", [name for name in WALLS if not wall(name).obstacle()])
+
+
+@every_wall
+def test_calls_reach_the_desk_and_answers_come_back(mine: Mine, steal: Steal, behind: str) -> None:
     mine("""
         assert target.ask(prompts[:2]) == [Exposure("QUESTION 0"), Exposure("QUESTION 1")]
         tool = Tool("f", "d", (("a", "what"),))
@@ -94,7 +98,7 @@ def test_calls_reach_the_desk_and_answers_come_back(mine: Mine, steal: Steal) ->
         assert kit.truth is None
         return [Stolen(q.id, q.metadata["domain"], None, str(kit.rng.random())) for q in questions]
     """)
-    rng, haul = Random("luck"), steal()
+    rng, haul = Random("luck"), steal(behind=behind)
     assert haul.rows == [Stolen(q.id, "code", None, str(rng.random())) for q in QUESTIONS]
     assert haul.readings[:2] == ["QUESTION 0", "QUESTION 1"]
 
@@ -154,6 +158,7 @@ def test_an_attack_may_ask_from_several_threads(mine: Mine, steal: Steal) -> Non
 # an attack that fails fails alone, with its reason
 
 
+@every_wall
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -171,10 +176,10 @@ def test_an_attack_may_ask_from_several_threads(mine: Mine, steal: Steal) -> Non
         ("raise ValueError('\\x1b[31mred')", r"mine\.py:9: ValueError: \\x1b\[31mred"),
     ],
 )
-def test_an_attack_that_fails_says_why(mine: Mine, steal: Steal, body: str, reason: str) -> None:
+def test_an_attack_that_fails_says_why(mine: Mine, steal: Steal, body: str, reason: str, behind: str) -> None:
     mine(body)
     with pytest.raises(PluginFailure, match=reason) as failure:
-        steal()
+        steal(behind=behind)
     assert failure.value.reason.isprintable()
 
 
@@ -187,11 +192,12 @@ def test_what_it_printed_is_in_the_log(mine: Mine, steal: Steal, tmp_path: Path)
     assert "ZeroDivisionError" in log
 
 
+@every_wall
 @pytest.mark.parametrize("body", ["while True: pass", "import time; time.sleep(60)", "import signal; signal.pause()"])
-def test_an_attack_that_hangs_is_ended(mine: Mine, steal: Steal, body: str) -> None:
+def test_an_attack_that_hangs_is_ended(mine: Mine, steal: Steal, body: str, behind: str) -> None:
     mine(body)
     with pytest.raises(PluginFailure, match=r"mine\.py: it computed for more than 2 s"):
-        steal(seconds=2)
+        steal(seconds=2, behind=behind)
 
 
 def test_waiting_for_the_harness_is_not_the_attacks_own_time(mine: Mine, steal: Steal) -> None:
