@@ -153,6 +153,7 @@ class _Schedule:
             self.watcher.told(line)
         if isinstance(outcome, Waiting):
             self.parked.append((job, Path(outcome.target)))
+            self.watcher.noted(job.at, "held up: another cell computes what it needs", 0, 1)
             return
         if isinstance(outcome, Lost):
             self._again(job, outcome)
