@@ -96,6 +96,7 @@ def run(
     _check_budget(budget_queries, budget_usd)
     for option, value in (("cell-timeout", cell_timeout), ("max-hours", max_hours), ("worker-memory", worker_memory)):
         _check_limit(option, value)
+    _check_executor(executor, ray=(ray_address, mirror), limits=(cell_timeout, worker_memory))
     imported = _load(plugin, debug, packages=True)
     options = Options(
         attack=attack,
@@ -266,6 +267,14 @@ def _check_budget(queries: int | None, dollars: float | None) -> None:
 def _check_limit(option: str, value: float | None) -> None:
     if value is not None and not 0 < value < float("inf"):
         raise HeistError(f"--{option} {value}: expected a number above 0")
+
+
+def _check_executor(executor: str, ray: tuple[object, ...], limits: tuple[object, ...]) -> None:
+    """Refuse what an executor cannot do, rather than ignore it."""
+    if executor != "ray" and any(option is not None for option in ray):
+        raise HeistError("--ray-address and --mirror are for --executor ray")
+    if executor == "here" and any(option is not None for option in limits):
+        raise HeistError("--cell-timeout and --worker-memory need worker processes: --executor here has none")
 
 
 def _load(plugins: list[Path] | None, debug: bool, packages: bool = False) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -53,6 +54,16 @@ def traceback_text(error: BaseException) -> str:
     """A traceback whose lines are safe to print."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def ended(status: int) -> str:
+    """How a process ended, in words; a signal's status is its number, negative or above 128."""
+    number = -status if status < 0 else status - 128
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"ended with exit status {status}"
+    return f"was killed by {name}" + (" (out of memory, or by hand)" if name == "SIGKILL" else "")
 
 
 def wants_tracebacks() -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,16 +76,6 @@ def held(process: int) -> float:
             with suppress(psutil.NoSuchProcess):
                 total += each.memory_info().rss
     return total / 2**30
-
-
-def ended(status: int) -> str:
-    """How a process ended, in words; a signal's status is its number, negative or above 128."""
-    number = -status if status < 0 else status - 128
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"ended with exit status {status}"
-    return f"was killed by {name}" + (" (out of memory, or by hand)" if name == "SIGKILL" else "")
 
 
 def gpus() -> list[str]:

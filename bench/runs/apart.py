@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from heistbench.bench.contracts.errors import HeistError, PluginFailure
+from heistbench.bench.contracts.failures import ended
 from heistbench.bench.contracts.places import blame
-from heistbench.bench.models.process import ended
 
 T = TypeVar("T")
 

@@ -17,7 +17,8 @@ from multiprocessing.process import BaseProcess
 from pickle import UnpicklingError
 from typing import cast
 
-from heistbench.bench.models.process import ended, gpus, held, one_thread, use_gpu
+from heistbench.bench.contracts.failures import ended
+from heistbench.bench.models.process import gpus, held, one_thread, use_gpu
 from heistbench.bench.runs.worker import Conditions, Failed, Job, Note, Outcome, prepare, run_job
 from heistbench.bench.stages.pipeline import log_of
 from heistbench.bench.stages.stage import Need, Progress

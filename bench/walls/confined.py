@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from heistbench.bench.contracts.errors import one_line, printable
+from heistbench.bench.contracts.failures import ended
 from heistbench.bench.walls.confinement import instructions, wall
 from heistbench.bench.walls.line import FAILURE, READY, RESULT, TROUBLE, Frame, Home, Message, Trouble, receive, send
 
@@ -130,14 +131,8 @@ class Confined:
         """How the process ended, in words."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(2)
-        code = self._process.returncode
-        if code is None:
-            return f"its process closed the line: {error}"
-        number = -code if code < 0 else code - 128
-        with suppress(ValueError):
-            name = signal.Signals(number).name
-            return f"its process was killed by {name}" + (" (out of memory, or by itself)" if name == "SIGKILL" else "")
-        return f"its process ended with exit status {code}"
+        status = self._process.returncode
+        return f"its process closed the line: {error}" if status is None else f"its process {ended(status)}"
 
     def _failure(self, trouble: Trouble) -> OrderFailed:
         file = self._output.fileno()

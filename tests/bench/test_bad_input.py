@@ -257,3 +257,21 @@ def test_help_loads_neither_plugins_nor_what_reads_suites() -> None:
     loaded = set(done.stderr.partition("LOADED")[2].split())
     assert "heistbench.bench.contracts.decorators" in loaded
     assert not {"yaml", "pydantic", "heistbench.attacks", "heistbench.bench.contracts.registry"} & loaded
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ray-address", "auto"], "--ray-address and --mirror are for --executor ray"),
+        (["--mirror", "file:///tmp/x"], "--ray-address and --mirror are for --executor ray"),
+        (["--executor", "here", "--cell-timeout", 1], "--executor here has none"),
+        (["--executor", "here", "--worker-memory", 1], "--executor here has none"),
+        (["--cell-timeout", "nan"], "--cell-timeout nan: expected a number above 0"),
+        (["--max-hours", "-1"], "--max-hours -1.0: expected a number above 0"),
+        (["--worker-memory", "inf"], "--worker-memory inf: expected a number above 0"),
+    ],
+)
+def test_limits_that_cannot_be_kept_are_refused(heist: Callable, options: list, message: str) -> None:
+    ended = heist("run", "pocket", *options)
+    assert ended.code == 2
+    assert message in ended.err
