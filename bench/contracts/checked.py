@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from random import Random
 from typing import TypeVar
 
 from heistbench.bench.contracts.arguments import kind_of, prompt_fault
@@ -22,6 +23,18 @@ from heistbench.bench.contracts.places import place_of
 from heistbench.bench.contracts.plugins import Attack, Defense, Plugin, Task
 
 _T = TypeVar("_T")
+
+
+class Undeclared(Random):
+    """What a defense draws from that does not say it is random. Raises TypeError for the first draw."""
+
+    def random(self) -> float:
+        """See `Random.random`."""
+        return self.getrandbits(53)
+
+    def getrandbits(self, k: int, /) -> int:
+        """See `Random.getrandbits`."""
+        raise TypeError("draws at random and does not say so: declare it with random=True")
 
 
 def check_admitted(defense: Defense, admitted: object) -> Prompt | Refusal:

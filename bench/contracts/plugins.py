@@ -95,7 +95,10 @@ class Defense(Plugin):
 
     @abstractmethod
     def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
-        """Decide what leaves the API. All chance must come from `rng`: it is seeded with a secret no attacker has."""
+        """Decide what leaves the API. All chance must come from `rng`: it is seeded with a secret no attacker has.
+
+        Only a defense that declares itself random may draw.
+        """
 
 
 class Task(Plugin):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,6 @@ from heistbench.bench.runs.worker import Failed, Job, Lost, Outcome, Waiting
 from heistbench.bench.stages.pipeline import steps
 from heistbench.bench.stages.record import cell_specs
 from heistbench.bench.storage.locks import shared
-from heistbench.bench.storage.records import Record, load
 from heistbench.bench.storage.store import IN_USE, VICTIMS, Store
 from heistbench.bench.suites.cells import Cell
 
@@ -93,11 +92,9 @@ def run(planned: Plan, store: Store, executor: Executor, watcher: Watcher, limit
         _Schedule(planned, store, executor, watcher, limits).drain()
 
 
-def collected(planned: Plan, store: Store) -> Iterator[Record]:
-    """The records that there are, one at a time: all of them may not fit into memory."""
-    for spec in cell_specs(planned.cells):
-        if store.has("record", spec):
-            yield load(store.verified("record", spec) / "record.json")
+def collected(planned: Plan, store: Store) -> list[Path]:
+    """Where the records lie that there are."""
+    return [folder for spec in cell_specs(planned.cells) if (folder := store.verified("record", spec))]
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from heistbench.bench.contracts.checked import check_admitted, check_exposure
+from heistbench.bench.contracts.checked import Undeclared, check_admitted, check_exposure
 from heistbench.bench.contracts.failures import plugin_code
 from heistbench.bench.contracts.nouns import Exposure, Message, Prompt, Refusal, Reply, Tool, Usage
 from heistbench.bench.contracts.plugins import Defense
@@ -19,6 +19,7 @@ from heistbench.bench.storage.ledger import reply_from
 from heistbench.bench.storage.store import canonical
 
 REFUSED = Reply(None, None, "", Usage(), "refused")
+UNDECLARED = Undeclared(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def release(defenses: Sequence[Defense], prompt: Prompt, reply: Reply, repetitio
     for defense in defenses:
         if exposure.refused or reply.stop == "error":
             break
-        rng = Random(canonical([secret, identity(defense), prompt, 0 if defense.sticky else repetition]))
+        again = 0 if defense.sticky else repetition
+        rng = Random(canonical([secret, identity(defense), prompt, again])) if defense.info.random else UNDECLARED
         visible = replace(reply, text=exposure.text, summary=exposure.summary, arguments=exposure.arguments)
         with plugin_code(defense):
             exposure = check_exposure(defense, defense.release(prompt, visible, rng))

@@ -28,7 +28,8 @@ from heistbench.bench.stages.utility import HonestUse
 from heistbench.bench.storage.blocks import Arm, DefenseId, PluginId, TheftBill, Volatile
 from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import hardware
-from heistbench.bench.storage.records import Record, dump, load
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, result_files, write_record
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.reply_sources import Weights, reply_source
 
@@ -38,7 +39,7 @@ NO_NUMBERS = {"name": True, "release": True, "api": {"prices", "connections", "r
 
 @dataclass(frozen=True)
 class RecordStage(Stage[Record]):
-    """A cell's record."""
+    """A cell's record, as the result file that is published."""
 
     kind: ClassVar[str] = "record"
     context: CellContext
@@ -67,10 +68,11 @@ class RecordStage(Stage[Record]):
             provenance=provenance(context),
             volatile=_volatile(context, theft),
         )
-        dump(folder / "record.json", record)
+        write_record(folder, record)
 
     def read(self, folder: Path) -> Record:
-        return load(folder / "record.json")
+        (file,) = result_files(folder)
+        return read_record(file)
 
 
 def main_stages(context: CellContext) -> list[Stage[Any]]:
@@ -105,7 +107,7 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
         "budget": cell.budget,
         "seed": cell.seed,
         "suite": suite.name,
-        "schema": Record.model_fields["schema_version"].default,
+        "schema": [Record.model_fields["schema_version"].default, "result file"],
     }
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.storage.blocks import RecordParts
-from heistbench.bench.storage.exams import ExamSums
+from heistbench.bench.storage.exams import Exam, ExamSums
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import hash_of
 from heistbench.bench.storage.strict import Share
@@ -98,7 +98,8 @@ def unpack(file: ResultFile, ids: Sequence[str]) -> Record:
         "partial": {ids[int(position)]: score for position, score in exam.partial.items()},
         "traces": None if traces is None else {question: _long(trace) for question, trace in zip(ids, traces, strict=True)},
     }
-    return Record.model_validate({**_parts(file, RecordParts), "exam": plain})
+    # All of it was checked as part of the file; what is left is whether it adds up.
+    return Record.model_validate({**_parts(file, RecordParts), "exam": Exam.model_construct(**plain)})
 
 
 def name_of(ids: Sequence[str]) -> str:

@@ -1,7 +1,4 @@
-"""The record: one cell's result, complete enough to judge, compare and run the cell again.
-
-`result_files` says how records lie in a folder of results; the store keeps them as they are here, with `dump` and `load`.
-"""
+"""The record: one cell's result, complete enough to judge, compare and run the cell again. `result_files` writes and reads it."""
 
 from __future__ import annotations
 
@@ -9,14 +6,13 @@ import re
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.blocks import Arm, RecordParts
 from heistbench.bench.storage.exams import Exam
-from heistbench.bench.storage.invariants import KIND, broken_rules, faults_of
-from heistbench.bench.storage.store import hash_of, write_json
+from heistbench.bench.storage.invariants import KIND, broken_rules
+from heistbench.bench.storage.store import hash_of
 
 
 class Record(RecordParts):
@@ -52,24 +48,3 @@ def slug(text: str) -> str:
     plain = text.replace("/", "-")
     name = re.sub(r"[^A-Za-z0-9._=+,()-]", "-", plain).strip(".") or "-"
     return name if name == plain else f"{name}-{hash_of(text)[:8]}"
-
-
-def dump(path: Path, record: Record) -> None:
-    """Write one record as it is, for `load`."""
-    write_json(path, record.model_dump(mode="json"))
-
-
-def load(path: Path) -> Record:
-    """The record that `dump` wrote. Raises HeistError that names file and field."""
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise HeistError(f"record {path}: {first_fault(error)}") from None
-    except OSError as error:
-        raise HeistError(f"record {path}: {error}") from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong with a file, in one line: field and reason."""
-    field, reason = faults_of(error)[0]
-    return f"{field or 'the whole file'}: {reason}"

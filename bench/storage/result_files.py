@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -201,8 +202,6 @@ def _check_lengths(value: dict[str, Any]) -> None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    for _, item in levels(value):
-        if isinstance(item, dict):
-            yield from item
-        elif isinstance(item, str):
-            yield item
+    for level in levels(value):
+        yield from (item for item in level if isinstance(item, str))
+        yield from chain.from_iterable(item for item in level if isinstance(item, dict))

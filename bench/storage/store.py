@@ -30,7 +30,7 @@ from heistbench.bench.storage.owner import Owner
 
 FORMAT = 2
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
-MANIFEST = "manifest.json"
+MANIFEST, SPEC = "manifest.json", "spec.json"
 VICTIMS = "victims"
 """The folder of the ledgers, which are no artifacts."""
 IN_USE = "in-use"
@@ -41,7 +41,7 @@ PART = ".part"
 
 def canonical(value: Any) -> str:
     """One JSON text for one value: keys sorted, no spaces, dataclasses as objects, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False, ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 def identify(spec: Mapping[str, Any]) -> str:
@@ -80,12 +80,10 @@ class Store:
         target = self.path(kind, spec)
         return fault_of(target) is None or (self.mirror is not None and self.mirror.has(_name(target)))
 
-    def verified(self, kind: str, spec: Mapping[str, Any]) -> Path:
-        """The directory of an artifact that is there. Raises HeistError when it is not, or is damaged."""
+    def verified(self, kind: str, spec: Mapping[str, Any]) -> Path | None:
+        """The directory of an artifact that is there. None when it is not, or is damaged: it is computed again."""
         target = self.path(kind, spec)
-        if (fault := self._missing(target)) is not None:
-            raise HeistError(f"damaged artifact {target}: {fault}; the same command computes it again")
-        return self._noted(target)
+        return self._noted(target) if self._missing(target) is None else None
 
     def seconds(self, folder: Path) -> float:
         """How long an artifact took to build."""
@@ -145,7 +143,7 @@ class Store:
         aside.mkdir(parents=True)
         started = time.monotonic()
         build(aside)
-        write_json(aside / "spec.json", spec)
+        write_json(aside / SPEC, spec)
         files = {str(p.relative_to(aside)): digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
         seconds = round(time.monotonic() - started, 3)
         manifest = {"kind": aside.parent.name, "files": files, "seconds": seconds, "uses": sorted(self._used)}
@@ -174,6 +172,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.pop("sha256", None) != hash_of(manifest):
         raise ValueError("not as it was written")
     return manifest
+
+
+def contents(folder: Path) -> list[str]:
+    """The files of an artifact that its stage wrote. Raises OSError or ValueError where its manifest cannot be read."""
+    return [name for name in read_manifest(folder)["files"] if name != SPEC]
 
 
 def fault_of(folder: Path, digest_of: Callable[[Path], str] = digest_once) -> str | None:
@@ -275,3 +278,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"not JSON: {type(value).__name__}")
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False, ensure_ascii=False)

@@ -19,7 +19,8 @@ def strict_json(content: bytes) -> Any:
     try:
         text = content.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair cannot be written
+        if "\\u" in text:  # which half of a surrogate pair is written as
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     except UnicodeEncodeError:
@@ -28,17 +29,18 @@ def strict_json(content: bytes) -> Any:
         raise ValueError(f"is not UTF-8 ({error.reason} at byte {error.start})") from None
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
-    if any(level == NESTED and _inner(item) for level, item in levels(value)):
+    *_, (depth, lowest) = enumerate(levels(value), 1)
+    if depth == NESTED and any(map(_inner, lowest)):
         raise ValueError(_TOO_DEEP)
     return value
 
 
-def levels(value: Any) -> Iterator[tuple[int, Any]]:
-    """Every value in a value, level by level from 1, itself first; none below `NESTED`."""
-    level = [value]
-    for depth in range(1, NESTED + 1):
-        yield from ((depth, item) for item in level)
-        level = [inner for outer in level for inner in _inner(outer)]
+def levels(value: Any) -> Iterator[list[Any]]:
+    """Every value in a value, level by level, itself first; none below `NESTED`."""
+    level, depth = [value], 0
+    while level and depth < NESTED:
+        yield level
+        level, depth = [inner for outer in level if isinstance(outer, (dict, list)) for inner in _inner(outer)], depth + 1
 
 
 def _inner(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ and so cannot stand on one board with it, are set aside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,9 @@ from filelock import FileLock
 from heistbench.bench.contracts.errors import printable
 from heistbench.bench.storage.digests import digest
 from heistbench.bench.storage.failures import Failure, write_failures
-from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.regular_files import Unreadable, read_regular
 from heistbench.bench.storage.result_files import RecordReader, read_record, results_below, write_record
-from heistbench.bench.storage.store import hash_of
+from heistbench.bench.storage.store import contents, hash_of, write_bytes
 from heistbench.leaderboard.board.build import Beside
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.terminal.show import failed_cells, tables
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def publish(console: Console, records: Callable[[], Iterable[Record]], failed: Sequence[Failure], folder: Path) -> int:
-    """Write records, failures and site under a suite's folder, and show the board of all that lies there.
+def publish(console: Console, records: Sequence[Path], failed: Sequence[Failure], folder: Path) -> int:
+    """Copy records, write failures and site under a suite's folder, and show the board of all that lies there.
 
-    `records` gives the run's records, one after the other; returns how many they are.
+    `records` are the folders of the run's records in its store; returns how many they are.
     """
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
-        aside = _set_aside(results, records, folder)
-        written = [write_record(results, record) for record in records()]
+        copies = {results / name: record / name for record in records for name in contents(record)}
+        there = {place for place, file in copies.items() if _same(place, file)}
+        aside = _set_aside(results, there, records, folder)
+        for place in copies.keys() - there:
+            write_bytes(place, copies[place].read_bytes())
         paths = results_below(results)
         failures = write_failures(folder, failed, [path.relative_to(results) for path in paths])
         board = build_site(results, folder / "site", failures=failures) if paths else None
@@ -46,17 +49,28 @@ def publish(console: Console, records: Callable[[], Iterable[Record]], failed: S
     if board:
         _say(console, f"results  {results}")
         _say(console, f"pages    {folder / 'site' / 'index.html'}")
-    return len(written)
+    return len(records)
 
 
 def _say(console: Console, line: str) -> None:
     console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def _set_aside(results: Path, records: Callable[[], Iterable[Record]], folder: Path) -> Path | None:
-    """Move results that cannot be compared with this run's out of the way; returns where to."""
-    known, reader = results_below(results), RecordReader()
-    beside = Beside(records() if known else ())
+def _same(place: Path, file: Path) -> bool:
+    """Whether what lies at a place, if anything does, is a copy of a file already."""
+    content = file.read_bytes()
+    try:
+        return read_regular(place, len(content)) == content
+    except Unreadable:
+        return False
+
+
+def _set_aside(results: Path, kept: Container[Path], records: Sequence[Path], folder: Path) -> Path | None:
+    """Move results that cannot be compared with these records out of the way; returns where to. `kept` are copies of them."""
+    known, reader = [path for path in results_below(results) if path not in kept], RecordReader()
+    if not known:
+        return None
+    beside = Beside(read_record(file) for record in records for file in results_below(record))
     misfits = [path for path in known if not beside.fits(reader.read(path))]
     if not misfits:
         return None

@@ -43,7 +43,7 @@ MOST_JOBS = 1024
 """Worker processes; each takes some hundred megabytes."""
 ESTIMATE = 120.0
 """Seconds that an estimate may take."""
-LOOKED_AT = 300
+LOOKED_AT = 150
 """Cells that an estimate of the time looks at, at most: of more, some defenses stand for all. A dry run looks at all."""
 
 
@@ -97,7 +97,7 @@ def _run(console: Console, reference: str, options: Options) -> bool:
         _outline(console, suite, store, jobs)
         return True
     planned, failures = _computed(console, suite, store, jobs, options)
-    computed = publish(console, lambda: collected(planned, store), failures, options.out / suite.name)
+    computed = publish(console, collected(planned, store), failures, options.out / suite.name)
     return _complete(console, planned, computed, len(failures))
 
 

@@ -25,7 +25,7 @@ NUMBERS = (
     *("accuracy", "score", "loot_whole_traces", "loot_right_answers", "utility_accuracy", "utility_refused"),
     *("utility_summary_shown", "utility_summary_values_kept", "dollars"),
 )
-BATCH = 500
+BATCH = 100
 """Rows that are in memory as Python objects at a time."""
 
 

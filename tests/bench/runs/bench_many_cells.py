@@ -32,12 +32,13 @@ from heistbench.bench.runs.dry import work_of
 from heistbench.bench.runs.estimate import duration, foresee
 from heistbench.bench.runs.schedule import Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
+from heistbench.bench.runs.status import status_of
 from heistbench.bench.runs.worker import Done, Job, Outcome
 from heistbench.bench.stages.budget import NO_LIMIT
 from heistbench.bench.stages.record import arm_of, cell_spec
 from heistbench.bench.stages.stage import Need
-from heistbench.bench.storage.records import Record, dump
-from heistbench.bench.storage.result_files import read_record
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.result_files import read_record, write_record
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
@@ -135,11 +136,14 @@ def make_records(path: Path, root: Path) -> None:
     for cell in cells(load_suite(str(path)))[:-1]:
         record = templates.get(cell.attack) or templates[False]
         own: dict[str, Any] = {**dict(record), "arm": arm_of(cell)}
-        Store(root).once("record", cell_spec(cell), _dumping(Record.model_construct(**own)))  # as each job has a store of its own
+        Store(root).once("record", cell_spec(cell), _writing(Record.model_construct(**own)))  # as each job has a store of its own
 
 
-def _dumping(record: Record) -> Callable[[Path], None]:
-    return lambda folder: dump(folder / "record.json", record)
+def _writing(record: Record) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        write_record(folder, record)
+
+    return write
 
 
 def bench(n: int, folder: Path) -> None:
@@ -147,14 +151,14 @@ def bench(n: int, folder: Path) -> None:
     path, empty, full = write_suite(folder, n), Store(folder / "empty"), Store(folder / "full")
     with part("planning, all of it", n):
         planned = planning(path, empty, n)
-    with (folder / "log").open("w") as log, part("schedule, instant steps", n):
-        run(planned, empty, Instant(), Lines(planned, log))
+    with (folder / "log").open("w") as log, status_of(empty.root, "many", n) as status, part("schedule, instant steps", n):
+        run(planned, empty, Instant(), Lines(planned, status, log))
     alone(make_records, path, full.root)
     with part("planning again, all of it", n):
         again = planning(path, full, n)
     console = Console(file=StringIO(), width=200)
     with part("collect and publish", n):
-        publish(console, lambda: collected(again, full), [], folder / "out")
+        publish(console, collected(again, full), [], folder / "out")
     alone(site_alone, folder, n)
 
 

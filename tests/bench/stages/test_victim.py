@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from heistbench.bench import Defense, Exposure, HeistError, Prompt, Refusal, Reply, Usage, tool_prompt
-from heistbench.bench.contracts.errors import Busy
+from heistbench.bench.contracts.errors import Busy, PluginFailure
 from heistbench.bench.contracts.plugins import Info
 from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.registry import registry
@@ -166,6 +166,21 @@ def test_coming_back_is_counted_prompt_by_prompt() -> None:
 
 
 # noise, sticky and fresh
+
+
+@dataclass(frozen=True)
+class Gambling(Defense):
+    """Draws and does not say so."""
+
+    info = Info("defense", "gambling", "1-A")
+
+    def release(self, prompt: Prompt, reply: Reply, rng: Random) -> Exposure:
+        return reply.exposed(text=rng.choice(["heads", "tails"]))
+
+
+def test_a_defense_that_draws_says_so() -> None:
+    with pytest.raises(PluginFailure, match=r"test_victim\.py:\d+: .*declare it with random=True"):
+        release([Gambling()], Prompt.of("q"), PLAIN, 0, "secret")
 
 
 def served(spec: str, times: int, questions: int = 40) -> list[list[str]]:

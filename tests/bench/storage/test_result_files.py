@@ -298,7 +298,7 @@ def test_publishing_takes_no_harm_from_what_lies_there(tmp_path: Path, record: R
     (tmp_path / "results").mkdir()
     os.mkfifo(tmp_path / "results" / "seed-0.json")
     with pytest.raises(HeistError, match=r"seed-0\.json: is not a file"):
-        publish(Console(), lambda: [record], [], tmp_path)
+        publish(Console(), [], [], tmp_path)
 
 
 @pytest.mark.parametrize("harm", [rest[0] for _, *rest in HARM], ids=[name for name, *_ in HARM])

@@ -209,11 +209,11 @@ def test_any_flipped_bit_or_cut_tail_is_noticed(tmp_path_factory: pytest.TempPat
     path.write_bytes(content)
     if path.name == "manifest.json" and store.has("kind", SPEC):
         return  # the same JSON in other words, such as without the last line's end
-    with pytest.raises(HeistError, match=r"damaged artifact .*; the same command computes it again"):
-        store.verified("kind", SPEC)
+    assert store.verified("kind", SPEC) is None
     store.once("kind", SPEC, write_data)
     assert len(lines) == 1
-    assert (store.verified("kind", SPEC) / "inner" / "data.txt").read_text() == "payload"
+    assert (folder / "inner" / "data.txt").read_text() == "payload"
+    assert store.verified("kind", SPEC) == folder
 
 
 @pytest.mark.parametrize(
