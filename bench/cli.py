@@ -142,10 +142,12 @@ def overlap(
     json: Json = False,
 ) -> None:
     """Score the overlap of two texts per line: {"reference": ..., "candidate": ...}."""
-    from heistbench.bench.verbs.overlap import overlap_report, overlap_table
+    from heistbench.bench.verbs.overlap import overlap_json, overlap_table
 
-    report = overlap_report(pairs, signature)
-    _print(report if json else overlap_table(report))
+    if json:
+        overlap_json(pairs, signature, sys.stdout)
+    else:
+        _print(overlap_table(pairs, signature))
 
 
 @app.command

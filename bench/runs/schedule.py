@@ -1,14 +1,15 @@
 """Running many cells: which are missing, in what order their steps are handed out, and what comes back.
 
-A step that needs what another process is computing lets its slot go (`Waiting`) and is taken up again as soon as any step has
-ended. So cells need no order, and two runs on one store share their work. A cell that fails fails alone: all others are run.
+A step that needs what another process is computing lets its slot go (`Waiting`) and is taken up again as soon as that is there,
+or whoever computed it has ended. So cells need no order, and two runs on one store share their work. A cell that fails fails
+alone: all others are run.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ PATIENCE = 0.5
 TRIES = 3
 """How often a cell is run again because its machine is gone."""
 LOOK = 0.5
-"""Seconds between two looks at the clock, where there are limits."""
+"""Seconds between two looks at the clock, where there are limits, and at what an idle slot might go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +123,18 @@ class _Schedule:
             if not self.running:
                 self._refuse()
                 time.sleep(PATIENCE)  # another run holds all that is left, or a cluster has no node
-                self._unpark(everything=True)
-            for future in wait(self.running, self._pause(), FIRST_COMPLETED).done:
+                self._unpark(anything)
+            ended = wait(self.running, self._pause(), FIRST_COMPLETED).done
+            for future in ended:
                 self._take(future)
+            if not ended:
+                self._unpark(self.store.holds)  # a step leaves several artifacts behind, one after the other
             self._end_overdue()
 
     def _pause(self) -> float | None:
-        """How long to wait for a job before the clock is looked at; None where nothing hangs on it."""
-        return None if self.limits.cell_seconds is None and self.limits.run_seconds is None else LOOK
+        """How long to wait for a job before looking at all else; None where nothing else can happen."""
+        idle = bool(self.parked) and len(self.running) < len(self.executor.slots)
+        return LOOK if idle or self.limits.cell_seconds is not None or self.limits.run_seconds is not None else None
 
     def _fill(self) -> None:
         """Give free slots the first jobs that they can run."""
@@ -155,7 +160,7 @@ class _Schedule:
         if isinstance(outcome, Lost):
             self._again(job, outcome)
             return
-        self._unpark(everything=isinstance(outcome, Failed))  # it may have held what others wait for
+        self._unpark(anything if isinstance(outcome, Failed) else self._may_be_there)  # a failed one may have held it
         if isinstance(outcome, Failed):
             self._fail(job, outcome)
         elif job.step + 1 < len(steps(job.cell)):
@@ -166,7 +171,7 @@ class _Schedule:
     def _again(self, job: Job, why: Lost) -> None:
         """Run a job again whose machine is gone, but not for ever."""
         self.lost[job.at] += 1
-        self._unpark(everything=True)
+        self._unpark(anything)
         if self.lost[job.at] > TRIES:
             self._fail(job, Failed(f"{why.reason}, and {TRIES} others before"))
             return
@@ -193,17 +198,22 @@ class _Schedule:
             if most is not None and self.spent[job.at] + now - self.started[job.at] > most:
                 self.executor.end(slot, f"it ran for more than {most / 60:g} min")
 
-    def _unpark(self, everything: bool = False) -> None:
-        """Take up again what waits for an artifact that is there now, or for a victim that others were asking."""
+    def _unpark(self, is_there: Callable[[Path], bool]) -> None:
+        """Take up again what waits for something that is there now."""
         waiting, free = list[tuple[Job, Path]](), list[Job]()
         for job, target in self.parked:
-            if everything or self._is_there(target):
+            if is_there(target):
                 free.append(job)
             else:
                 waiting.append((job, target))
         self.parked = waiting
         self.ready.extendleft(reversed(free))
 
-    def _is_there(self, target: Path) -> bool:
+    def _may_be_there(self, target: Path) -> bool:
         """Whether an artifact is finished. A victim's lock is no artifact: whether it is free is found out by trying."""
         return VICTIMS in target.parts or self.store.holds(target)
+
+
+def anything(target: Path) -> bool:
+    """Whatever a step waits for, it may be there."""
+    return True

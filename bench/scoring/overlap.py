@@ -14,7 +14,7 @@ from functools import cache, partial
 from importlib.metadata import version
 
 from heistbench.bench.scoring.paper_overlap import LONGEST_TEXT, REP_METRICS, TIA_METRICS, rep, tia
-from heistbench.bench.scoring.similarity import bleu, lcs_f, ngram_f, set_f
+from heistbench.bench.scoring.similarity import Pair, bleu, lcs_f, ngram_f, set_f
 
 Scores = dict[str, float]
 Values = Callable[[str], Sequence[str]]
@@ -75,13 +75,13 @@ def headline(metrics: Iterable[str]) -> str:
 
 
 def _compare(tokenize: Callable[[str], list[str]], reference: str, candidate: str, values: Values) -> Scores:
-    a, b = tokenize(reference), tokenize(candidate)
+    pair = Pair(tokenize(reference), tokenize(candidate))
     return {
-        "lcs_f": lcs_f(a, b),
-        "token_f1_set": set_f(a, b),
-        "token_f1": ngram_f(a, b, 1),
-        "bleu": bleu(a, b),
-        "length_ratio": len(b) / len(a),
+        "lcs_f": lcs_f(pair),
+        "token_f1_set": set_f(pair),
+        "token_f1": ngram_f(pair, 1),
+        "bleu": bleu(pair),
+        "length_ratio": pair.counts(1).candidate / pair.counts(1).reference,
         "value_recall": _recall(values(reference), values(candidate)),
     }
 

@@ -15,7 +15,7 @@ import re
 from functools import lru_cache
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.scoring.similarity import lcs_f, ngram_f, set_f, text_bleu
+from heistbench.bench.scoring.similarity import Pair, bleu, lcs_f, ngram_f, set_f
 
 LONGEST_TEXT = 300_000
 """How many characters of a text are read: more than twice a trace of 32,768 tokens."""
@@ -32,13 +32,13 @@ def tia(reference: str, candidate: str) -> dict[str, float]:
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
     reference_words, candidate_words = nltk_words(reference), nltk_words(candidate)
-    a, b = rouge_tokens(reference, stemmed=True), rouge_tokens(candidate, stemmed=True)
+    stems = Pair(rouge_tokens(reference, stemmed=True), rouge_tokens(candidate, stemmed=True))
     return {
         "bleu": float(sentence_bleu([reference_words], candidate_words, smoothing_function=SmoothingFunction().method3)),
-        "token_f1_set": set_f(reference_words, candidate_words),
-        "rouge_1": ngram_f(a, b, 1),
-        "rouge_2": ngram_f(a, b, 2),
-        "rouge_l": lcs_f(a, b),
+        "token_f1_set": set_f(Pair(reference_words, candidate_words)),
+        "rouge_1": ngram_f(stems, 1),
+        "rouge_2": ngram_f(stems, 2),
+        "rouge_l": lcs_f(stems),
         "length_ratio": len(candidate_words) / len(reference_words),
     }
 
@@ -46,11 +46,9 @@ def tia(reference: str, candidate: str) -> dict[str, float]:
 def rep(reference: str, candidate: str) -> dict[str, float]:
     """The metrics of arXiv:2606.00642 for two texts that are not empty."""
     a, b = _cut(reference), _cut(candidate)
-    bleu = text_bleu(a, b, tokenize="13a", lowercase=True)
-    _forget_texts()
     return {
-        "rouge_l": lcs_f(rouge_tokens(a), rouge_tokens(b)),
-        "bleu": bleu,
+        "rouge_l": lcs_f(Pair(rouge_tokens(a), rouge_tokens(b))),
+        "bleu": bleu(Pair(_sacrebleu_tokens(a), _sacrebleu_tokens(b))),
         "length_ratio": len(b.split()) / len(a.split()),
     }
 
@@ -63,7 +61,7 @@ def drift(r0: str | None, r1: str | None, r2: str | None) -> dict[str, float]:
     missing text scores 0.
     """
     benign, attacked, exposed = (rouge_tokens(text or "") for text in (r0, r1, r2))
-    return {"r01": lcs_f(benign, attacked), "r02": lcs_f(benign, exposed), "r12": lcs_f(attacked, exposed)}
+    return {"r01": lcs_f(Pair(benign, attacked)), "r02": lcs_f(Pair(benign, exposed)), "r12": lcs_f(Pair(attacked, exposed))}
 
 
 def rouge_tokens(text: str, stemmed: bool = False) -> list[str]:
@@ -95,10 +93,12 @@ def _cut(text: str) -> str:
     return text.strip()[:LONGEST_TEXT]
 
 
-def _forget_texts() -> None:
-    """Empty the caches of sacrebleu's 13a tokenizer, which keep 65,536 texts: gigabytes of traces."""
+def _sacrebleu_tokens(text: str) -> list[str]:
+    """sacrebleu's 13a tokens in lower case."""
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
     from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
-    Tokenizer13a.__call__.cache_clear()
-    TokenizerRegexp.__call__.cache_clear()
+    tokens: list[str] = Tokenizer13a()(text.lower()).split()
+    for tokenizer in (Tokenizer13a, TokenizerRegexp):  # which keep 65,536 texts: gigabytes of traces
+        tokenizer.__call__.cache_clear()
+    return tokens

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,17 +80,26 @@ class DataFile:
 
 def text_of(path: Path) -> str:
     """A file's text. Raises HeistError for one that cannot be read or is not UTF-8."""
-    try:
+    with _readable(path):
         return path.read_text(encoding="utf-8")
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not blank, each with its number, one at a time. Raises HeistError as `text_of` does."""
+    with _readable(path), path.open("rb") as file:  # as bytes: in a text JSON allows what ends lines elsewhere
+        for at, line in enumerate(file, 1):
+            if line.strip():
+                yield at, line.decode("utf-8")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise HeistError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise HeistError(f"{path}: cannot be read: expected UTF-8, and byte {error.start} is not ({error.reason})") from None
-
-
-def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a text file that are not blank, each with its number. Raises HeistError as `text_of` does."""
-    return [(at, line) for at, line in enumerate(text_of(path).split("\n"), 1) if line.strip()]
 
 
 def json_lines(path: Path, read: Callable[[Any], T], expected: str) -> list[T]:

@@ -201,6 +201,26 @@ def test_a_step_that_waits_for_an_artifact_is_not_tried_before_it_is_there(run: 
     assert tries[0, 0] == 2
 
 
+def test_an_idle_slot_takes_up_a_step_as_soon_as_its_artifact_is_there(planned: running.Plan, tmp_path: Path) -> None:
+    target, taken_up, ended = tmp_path / "inverter" / "0123", threading.Event(), list[bool]()
+
+    def outcome(job: Job) -> Outcome:
+        if (job.at, job.step) == (0, 0):
+            target.mkdir(parents=True)
+            threading.Timer(0.2, (target / "manifest.json").write_text, ("{}",)).start()
+            ended.append(taken_up.wait(20))  # the theft goes on when its inverter is trained
+        elif (job.at, job.step) == (1, 0):
+            if not (target / "manifest.json").exists():
+                return Waiting(str(target))
+            taken_up.set()
+        return Done()
+
+    slots = [frozenset[Need]({"cpu", "gpu", "network"})] * 2
+    two = running.Plan(planned.cells, [0, 1])
+    running.run(two, Store(tmp_path), ThreadedExecutor(outcome, slots), Watcher())
+    assert ended == [True]
+
+
 def test_a_run_that_waits_for_another_sleeps(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     tries: Counter[int] = Counter()

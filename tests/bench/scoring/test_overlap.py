@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench.scoring.overlap import SIGNATURES, mean, numbers, score
-from heistbench.bench.scoring.similarity import bleu, lcs_f, ngram_f
+from heistbench.bench.scoring.similarity import Pair, bleu, lcs_f, ngram_f
+from heistbench.bench.verbs.overlap import CHUNK
 
 WORDS, WHITESPACE = SIGNATURES["words"], SIGNATURES["whitespace"]
 METRICS = WORDS.metrics
@@ -35,7 +36,7 @@ def test_lcs_f_is_rouge_l_on_the_same_tokens(a: list[str], b: list[str]) -> None
     from rouge_score.rouge_scorer import RougeScorer
 
     referee = RougeScorer(["rougeL"], tokenizer=Whitespace()).score(" ".join(a), " ".join(b))["rougeL"].fmeasure
-    assert lcs_f(a, b) == pytest.approx(referee, abs=1e-12)
+    assert lcs_f(Pair(a, b)) == pytest.approx(referee, abs=1e-12)
 
 
 @given(tokens, tokens, st.integers(1, 4))
@@ -43,7 +44,7 @@ def test_ngram_f_is_rouge_n_on_the_same_tokens(a: list[str], b: list[str], n: in
     from rouge_score.rouge_scorer import RougeScorer
 
     referee = RougeScorer([f"rouge{n}"], tokenizer=Whitespace()).score(" ".join(a), " ".join(b))[f"rouge{n}"].fmeasure
-    assert ngram_f(a, b, n) == pytest.approx(referee, abs=1e-12)
+    assert ngram_f(Pair(a, b), n) == pytest.approx(referee, abs=1e-12)
 
 
 @given(tokens, tokens)
@@ -53,7 +54,7 @@ def test_bleu_is_sacrebleus_of_a_corpus_of_one(a: list[str], b: list[str]) -> No
     referee = sacrebleu.corpus_bleu(
         [" ".join(b)], [[" ".join(a)]], tokenize="none", smooth_method="exp", use_effective_order=True, force=True
     ).score
-    assert bleu(a, b) == pytest.approx(min(1.0, referee / 100), abs=1e-9)
+    assert bleu(Pair(a, b)) == pytest.approx(min(1.0, referee / 100), abs=1e-9)
 
 
 @given(tokens, tokens)
@@ -63,7 +64,7 @@ def test_bleu_of_long_texts_is_nltks(a: list[str], b: list[str]) -> None:
 
     shared = list("uvwxyz")
     reference, candidate = [*shared, *a], [*shared, *b]
-    assert bleu(reference, candidate) == pytest.approx(sentence_bleu([reference], candidate), abs=1e-9)
+    assert bleu(Pair(reference, candidate)) == pytest.approx(sentence_bleu([reference], candidate), abs=1e-9)
 
 
 # worked by hand
@@ -258,6 +259,20 @@ def test_an_unknown_signature_is_corrected(heist: Callable, pairs: Callable[...,
     ended = heist("overlap", pairs(), "--signature", "word")
     assert ended.code == 2
     assert "unknown signature 'word'; did you mean 'words'?" in ended.err
+
+
+def test_a_long_file_is_scored_by_all_cores_in_its_order(heist: Callable, pairs: Callable[..., Path]) -> None:
+    texts = [("a b c d " * (at % 7 + 1), "a b " * (at % 5 + 1)) for at in range(2 * CHUNK + 7)]
+    report = json.loads(heist("overlap", pairs(*(pair(*text) for text in texts)), "--json").out)
+    expected = [score(*text, SIGNATURES["words"]) for text in texts]
+    assert (report["n"], report["pairs"]) == (len(texts), expected)
+    assert report["mean"] == pytest.approx(mean(expected))
+
+
+def test_a_bad_line_far_down_is_named_and_nothing_is_printed(heist: Callable, pairs: Callable[..., Path]) -> None:
+    path = pairs(*[pair("a", "b")] * (CHUNK + 3), "{")
+    ended = heist("overlap", path, "--json")
+    assert (ended.code, ended.out, ended.err) == (2, "", f"heist: error: {path}, line {CHUNK + 4}: not JSON\n")
 
 
 def test_no_pairs_are_scored_as_nothing(heist: Callable, pairs: Callable[..., Path]) -> None:
