@@ -29,7 +29,7 @@ from heistbench.bench.storage.blocks import Arm, DefenseId, PluginId, TheftBill,
 from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import hardware
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import read_record, result_files, write_record
+from heistbench.bench.storage.result_files import KEPT, read_record, write_record
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.reply_sources import Weights, reply_source
 
@@ -68,11 +68,10 @@ class RecordStage(Stage[Record]):
             provenance=provenance(context),
             volatile=_volatile(context, theft),
         )
-        write_record(folder, record)
+        write_record(folder, record, KEPT)
 
     def read(self, folder: Path) -> Record:
-        (file,) = result_files(folder)
-        return read_record(file)
+        return read_record(folder / KEPT)
 
 
 def main_stages(context: CellContext) -> list[Stage[Any]]:

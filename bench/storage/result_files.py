@@ -19,17 +19,20 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.blocks import Arm
 from heistbench.bench.storage.invariants import faults_of
 from heistbench.bench.storage.packed_results import Refused, ResultFile, pack, question_list, unpack
-from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.records import Record, path_of
 from heistbench.bench.storage.regular_files import entries_below, read_regular
-from heistbench.bench.storage.store import write_json
+from heistbench.bench.storage.store import read_json, write_json
 from heistbench.bench.storage.strict_json import levels, strict_json
 
 PATTERN = "seed-*.json"
 """Names of result files."""
 QUESTIONS = "questions"
 """The folder of question lists."""
+KEPT = Path("record.json")
+"""A result file in the store, where nobody takes it for a published one."""
 PARTS = 7
 """Parts of a result file's path below its suite's folder."""
 DEEPEST = 16
@@ -105,14 +108,20 @@ def parsed_questions(path: Path) -> tuple[str, ...]:
     return ids
 
 
-def write_record(folder: Path, record: Record) -> Path:
-    """Write a record to its place under a suite's folder, and its question list unless it is there, whole."""
-    path, file = folder / record.path(), pack(record)
+def write_record(folder: Path, record: Record, place: Path | None = None) -> Path:
+    """Write a record to its place under a suite's folder, or to another, and its question list unless it is there, whole."""
+    path, file = folder / (place or record.path()), pack(record)
     questions = folder / QUESTIONS / f"{file.exam.questions}.json"
     if not _is_whole(questions):
         write_json(questions, sorted(record.exam.verdicts))
     write_json(path, file.model_dump(mode="json"))
     return path
+
+
+def kept_files(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The files of a record that was written to `folder / KEPT`, each with its place under a suite's folder."""
+    yield path_of(Arm.model_validate(read_json(folder / KEPT)["arm"])), folder / KEPT
+    yield from ((Path(QUESTIONS, file.name), file) for file in (folder / QUESTIONS).iterdir())
 
 
 def read_record(path: Path) -> Record:

@@ -30,7 +30,7 @@ from heistbench.bench.storage.owner import Owner
 
 FORMAT = 2
 """Part of every identity; raised when the meaning of specs or the layout of artifacts changes."""
-MANIFEST, SPEC = "manifest.json", "spec.json"
+MANIFEST = "manifest.json"
 VICTIMS = "victims"
 """The folder of the ledgers, which are no artifacts."""
 IN_USE = "in-use"
@@ -143,7 +143,7 @@ class Store:
         aside.mkdir(parents=True)
         started = time.monotonic()
         build(aside)
-        write_json(aside / SPEC, spec)
+        write_json(aside / "spec.json", spec)
         files = {str(p.relative_to(aside)): digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
         seconds = round(time.monotonic() - started, 3)
         manifest = {"kind": aside.parent.name, "files": files, "seconds": seconds, "uses": sorted(self._used)}
@@ -172,11 +172,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.pop("sha256", None) != hash_of(manifest):
         raise ValueError("not as it was written")
     return manifest
-
-
-def contents(folder: Path) -> list[str]:
-    """The files of an artifact that its stage wrote. Raises OSError or ValueError where its manifest cannot be read."""
-    return [name for name in read_manifest(folder)["files"] if name != SPEC]
 
 
 def fault_of(folder: Path, digest_of: Callable[[Path], str] = digest_once) -> str | None:

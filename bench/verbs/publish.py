@@ -16,8 +16,8 @@ from heistbench.bench.contracts.errors import printable
 from heistbench.bench.storage.digests import digest
 from heistbench.bench.storage.failures import Failure, write_failures
 from heistbench.bench.storage.regular_files import Unreadable, read_regular
-from heistbench.bench.storage.result_files import RecordReader, read_record, results_below, write_record
-from heistbench.bench.storage.store import contents, hash_of, write_bytes
+from heistbench.bench.storage.result_files import KEPT, RecordReader, kept_files, read_record, results_below, write_record
+from heistbench.bench.storage.store import hash_of, write_bytes
 from heistbench.leaderboard.board.build import Beside
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.terminal.show import failed_cells, tables
@@ -34,7 +34,7 @@ def publish(console: Console, records: Sequence[Path], failed: Sequence[Failure]
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".publishing.lock"):
-        copies = {results / name: record / name for record in records for name in contents(record)}
+        copies = {results / place: file for record in records for place, file in kept_files(record)}
         there = {place for place, file in copies.items() if _same(place, file)}
         aside = _set_aside(results, there, records, folder)
         for place in copies.keys() - there:
@@ -70,7 +70,7 @@ def _set_aside(results: Path, kept: Container[Path], records: Sequence[Path], fo
     known, reader = [path for path in results_below(results) if path not in kept], RecordReader()
     if not known:
         return None
-    beside = Beside(read_record(file) for record in records for file in results_below(record))
+    beside = Beside(read_record(record / KEPT) for record in records)
     misfits = [path for path in known if not beside.fits(reader.read(path))]
     if not misfits:
         return None

@@ -38,7 +38,7 @@ from heistbench.bench.stages.budget import NO_LIMIT
 from heistbench.bench.stages.record import arm_of, cell_spec
 from heistbench.bench.stages.stage import Need
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import read_record, write_record
+from heistbench.bench.storage.result_files import KEPT, read_record, write_record
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
@@ -141,7 +141,7 @@ def make_records(path: Path, root: Path) -> None:
 
 def _writing(record: Record) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
-        write_record(folder, record)
+        write_record(folder, record, KEPT)
 
     return write
 

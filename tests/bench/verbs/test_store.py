@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def out(tmp_path: Path) -> Path:
     """A store with one artifact and ten paid replies at a quarter of a dollar each."""
     store = Store(tmp_path / "out" / "store")
-    store.once("record", {"number": 1}, lambda folder: write_json(folder / "result.json", [1]))
+    store.once("record", {"number": 1}, lambda folder: write_json(folder / "record.json", [1]))
     with Ledger(store, PAID).writing() as keep:
         for number in range(10):
             keep((Prompt.of(f"q{number}"), 0), Reply(None, None, "a", Usage(), "stop"), 0.25)
@@ -147,7 +147,7 @@ def test_a_ledger_that_cannot_be_opened_does_not_hide_the_rest(out: Path, heist:
     (folder / "replies.sqlite").unlink()
     (folder / "replies.sqlite").mkdir()
     (record,) = (out / "store" / "record").iterdir()
-    (record / "result.json").write_text("[2]")
+    (record / "record.json").write_text("[2]")
     ended = heist("store", "verify", "--out", out, "--json")
     assert ended.code == 1
     assert len(json.loads(ended.out)["damaged"]) == 2
