@@ -17,9 +17,11 @@ from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.replies import encode
 from heistbench.bench.models.chat_templates import render
 from heistbench.bench.models.checkpoints import Checkpoint
+from heistbench.bench.models.lean_training import lean_trainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+    from trl import SFTTrainer
 
 GPU_TOKENS = 16_384
 """Tokens, padding included, that a GPU trains on at once; the rest of a batch is accumulated. No result depends on it."""
@@ -172,17 +174,11 @@ def _tokens_at_once() -> int:
     return GPU_TOKENS if torch.cuda.is_available() else sys.maxsize
 
 
-def _trainer_class(cuda: bool) -> Any:
-    """Two ways to the same loss. TRL's own never holds the logits of all tokens, tens of gigabytes for long rows; but it also
-    logs entropy and accuracy, a tenth of the time of a small model's step, which a CPU can do without."""
-    from transformers import Trainer
+def _trainer_class(cuda: bool) -> type[SFTTrainer]:
+    """Two ways to the same loss. TRL's own never holds the logits of all tokens, tens of gigabytes for long rows."""
     from trl import SFTTrainer
 
-    class Lean(SFTTrainer):
-        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-            return Trainer.compute_loss(self, *args, **kwargs)
-
-    return SFTTrainer if cuda else Lean
+    return SFTTrainer if cuda else lean_trainer()
 
 
 def merged(model: Any) -> Any:
