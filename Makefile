@@ -5,12 +5,16 @@ BIN := .venv/bin
 FOLDERS := bench attacks defenses tasks leaderboard
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test check vllm clean
+.PHONY: demo test coverage check vllm clean
 
 demo: .venv/installed
 	$(BIN)/heist run
 
 test: check
+	$(BIN)/pytest -n auto
+
+# The tests again, slower, with the share of lines that they run.
+coverage: .venv/installed-dev
 	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
 
 check: .venv/installed-dev

@@ -26,6 +26,11 @@ def lean_trainer() -> type[SFTTrainer]:
     from trl import SFTTrainer
 
     class LeanTrainer(SFTTrainer):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            # It collects all of Python's garbage before each training, which takes as long as a hundred steps.
+            self.accelerator.free_memory = lambda *held: [*held]
+
         def get_train_dataloader(self) -> DataLoader[Any]:
             return _loader(self)
 

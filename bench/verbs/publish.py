@@ -16,9 +16,18 @@ from heistbench.bench.contracts.errors import printable
 from heistbench.bench.storage.digests import digest
 from heistbench.bench.storage.failures import Failure, write_failures
 from heistbench.bench.storage.regular_files import Unreadable, read_regular
-from heistbench.bench.storage.result_files import KEPT, RecordReader, kept_files, read_record, results_below, write_record
+from heistbench.bench.storage.result_files import (
+    KEPT,
+    RecordReader,
+    kept_files,
+    read_record,
+    read_records,
+    results_below,
+    write_record,
+)
 from heistbench.bench.storage.store import hash_of, write_bytes
-from heistbench.leaderboard.board.build import Beside
+from heistbench.leaderboard.board.build import Beside, Board, build
+from heistbench.leaderboard.pages.current import is_current
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.terminal.show import failed_cells, tables
 
@@ -41,7 +50,7 @@ def publish(console: Console, records: Sequence[Path], failed: Sequence[Failure]
             write_bytes(place, copies[place].read_bytes())
         paths = results_below(results)
         failures = write_failures(folder, failed, [path.relative_to(results) for path in paths])
-        board = build_site(results, folder / "site", failures=failures) if paths else None
+        board = _board(results, folder / "site", failures) if paths else None
     for table in [*(tables(board) if board else []), *failed_cells(failures)]:
         console.print(table)
     if aside:
@@ -54,6 +63,11 @@ def publish(console: Console, records: Sequence[Path], failed: Sequence[Failure]
 
 def _say(console: Console, line: str) -> None:
     console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _board(results: Path, site: Path, failures: Sequence[Failure]) -> Board:
+    """The board of some results, whose site is built unless it stands."""
+    return build(read_records(results)) if is_current(results, site, failures) else build_site(results, site, failures=failures)
 
 
 def _same(place: Path, file: Path) -> bool:

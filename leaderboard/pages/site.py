@@ -29,6 +29,7 @@ from heistbench.leaderboard.board.panel import Setting
 from heistbench.leaderboard.pages import render
 from heistbench.leaderboard.pages.cellpage import CellPage
 from heistbench.leaderboard.pages.contest import ContestName, by_contest, cells, contest_of, read
+from heistbench.leaderboard.pages.current import MADE_OF, ingredients
 from heistbench.leaderboard.pages.parquet import join, write_part
 from heistbench.leaderboard.pages.sharing import Sharing
 from heistbench.leaderboard.pages.summary import Summary, summary_of
@@ -85,9 +86,11 @@ def build_site(results: Path, out: Path, built: Progress = quietly, failures: Se
 
 def _build_aside(results: Path, out: Path, aside: Path, built: Progress, failures: Sequence[Failure]) -> Board:
     shutil.rmtree(aside, ignore_errors=True)
+    made_of = ingredients(results, out, failures)
     try:
         found = _built([_Job(files, results, aside, out, failures) for files in by_contest(results)], built)
         _write_all(aside, found, failures)
+        _write(aside / MADE_OF, made_of)
         _replace(out, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

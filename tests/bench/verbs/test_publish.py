@@ -78,3 +78,13 @@ def test_results_of_other_sizes_are_set_aside_and_named(run: Callable[..., str],
     assert kept == first
     (folder,) = aside.iterdir()
     assert str(folder) in said.replace("\n", "")
+
+
+def test_a_site_that_stands_is_built_again_only_for_other_results(run: Callable[..., str], tmp_path: Path) -> None:
+    site = tmp_path / "out" / "tiny" / "site"
+    shown = run(attacks=["answer_only"])
+    (site / "index.html").write_text("built before")
+    assert run(attacks=["answer_only"]).splitlines()[1:] == shown.splitlines()[1:]
+    assert (site / "index.html").read_text() == "built before"
+    run(attacks=["summary_answer"])
+    assert (site / "index.html").read_text() != "built before"

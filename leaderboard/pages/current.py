@@ -1,0 +1,36 @@
+"""Whether a site is the one that its result files give, so that it need not be built again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from heistbench.bench.storage.digests import digest
+from heistbench.bench.storage.failures import Failure
+from heistbench.bench.storage.result_files import result_files
+from heistbench.bench.storage.store import hash_of
+
+MADE_OF = ".made-of"
+"""The file of a site that holds the hash of all that it was made of."""
+CODE = (".py", ".j2", ".css", ".js")
+PACKAGE = Path(__file__).parents[1]
+PUBLISHED = PACKAGE / "results"
+
+
+def ingredients(results: Path, site: Path, failures: Sequence[Failure]) -> str:
+    """The hash of all that a site is made of: result files and where they lie as seen from it, failures, and the code."""
+    code = [
+        path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and path.suffix in CODE and PUBLISHED not in path.parents
+    ]
+    files = [(path.relative_to(results).as_posix(), digest(path)) for path in result_files(results)]
+    failed = [failure.model_dump(mode="json") for failure in failures]
+    return hash_of([files, failed, os.path.relpath(results, site), [digest(path) for path in code]])
+
+
+def is_current(results: Path, site: Path, failures: Sequence[Failure]) -> bool:
+    """Whether a site was made of these results, by this code."""
+    try:
+        return (site / MADE_OF).read_text(encoding="utf-8") == ingredients(results, site, failures)
+    except (OSError, UnicodeDecodeError):
+        return False
