@@ -26,6 +26,11 @@ UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 """Pydantic's types of errors for a field that a model, or a dataclass, does not have."""
 
 
+def shipped_suites() -> list[str]:
+    """The names of the suites that ship."""
+    return sorted(path.stem for path in SUITES.glob("*.yaml"))
+
+
 def load_suite(reference: str) -> Suite:
     """Load a shipped suite by name or a YAML file by path.
 
@@ -33,7 +38,7 @@ def load_suite(reference: str) -> Suite:
     """
     path = SUITES / f"{reference}.yaml" if not reference.endswith((".yaml", ".yml")) else Path(reference)
     if not path.is_file():
-        raise HeistError(f"no suite {reference!r}{suggest(reference, [p.stem for p in SUITES.glob('*.yaml')])}")
+        raise HeistError(f"no suite {reference!r}{suggest(reference, shipped_suites())}")
     try:
         document = read_yaml(path)
     except HeistError as error:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
 
 from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.records import Record
+from heistbench.bench.suites.files import load_suite, shipped_suites
 
 CONTAMINATED = 0.05
 """The share of questions that may share an n-gram with another split's before a panel is flagged."""
@@ -28,7 +31,7 @@ def sentence(splits: str, share: float) -> str:
 
 def flags(records: Sequence[Record]) -> tuple[str, ...]:
     """Every flag of a panel's records, in words."""
-    return (*_contaminated(records), *_edited(records), *_uncommitted(records))
+    return (*_contaminated(records), *_edited(records), *_uncommitted(records), *_other_recipes(records))
 
 
 def _contaminated(records: Sequence[Record]) -> Iterator[str]:
@@ -52,6 +55,26 @@ def _uncommitted(records: Sequence[Record]) -> Iterator[str]:
     names = sorted({name for record in records for name in record.provenance.uncommitted})
     if names:
         yield f"code in no commit: {', '.join(names)}"
+
+
+def _other_recipes(records: Sequence[Record]) -> Iterator[str]:
+    """Students that the suite which ships under this name trains in another way today."""
+    seen = {(record.arm.suite, record.arm.student): record.arm.recipe for record in records}
+    for (suite, student), recipe in sorted(seen.items()):
+        today = _recipes(suite).get(student, recipe)
+        changed = [
+            f"{name} {value} instead of {recipe[name]}" for name, value in today.items() if recipe.get(name, value) != value
+        ]
+        if changed:
+            yield f"the suite {suite} trains {student} in another way today: {', '.join(changed)}"
+
+
+@cache
+def _recipes(suite: str) -> Mapping[str, Mapping[str, Any]]:
+    """How the shipped suite of that name trains its students, by their model; nothing where none ships."""
+    if suite not in shipped_suites():
+        return {}
+    return {student.model: student.recipe.identity for student in load_suite(suite).students}
 
 
 def _plugins(record: Record) -> Iterator[PluginId]:

@@ -119,7 +119,7 @@ def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> 
     right, n = sum(v is Verdict.RIGHT for v in verdicts.values()), len(verdicts)
     return {
         "arm": {
-            "suite": "pocket", "task": plugin("pocket"), "exam": plugin("pocket"), "victim": "oracle", "release": "1",
+            "suite": "made", "task": plugin("pocket"), "exam": plugin("pocket"), "victim": "oracle", "release": "1",
             "victim_model": "pocket/victim-1",
             "defense": defense, "defenses": [defense_id(part) for part in defense.split("+")], "attack": plugin(attack),
             "control": False, "privileged": False, "threat": "black-box", "student": "pocket/base",

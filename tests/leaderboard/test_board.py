@@ -238,7 +238,7 @@ def test_results_and_names_may_differ(make: Make) -> None:
 
 
 def test_one_cell_twice_is_refused(make: Make) -> None:
-    with pytest.raises(HeistError, match=r"twice: .*seed-0\.json, of suites pocket and more"):
+    with pytest.raises(HeistError, match=r"twice: .*seed-0\.json, of suites made and more"):
         build([make(), make(arm__suite="more")])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from heistbench.bench.suites.files import load_suite
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.board.flags import CONTAMINATED
 from heistbench.leaderboard.words import FLAG
@@ -53,3 +54,10 @@ def test_flags_stand_where_the_numbers_stand(make: Make, media: Callable[[Board]
     terminal, page = media(build([make(provenance__uncommitted=["copy"])]))
     assert f"{FLAG} code in no commit: copy" in terminal
     assert f"{FLAG} code in no commit: copy" in page
+
+
+def test_students_that_the_suite_trains_otherwise_today_are_named(make: Make) -> None:
+    (flag,) = flags_of(make(arm__suite="pocket"))
+    assert flag == "the suite pocket trains pocket/base in another way today: epochs 8 instead of 30"
+    now = load_suite("pocket").students[0].recipe.identity
+    assert flags_of(make(arm__suite="pocket", arm__recipe=now)) == ()

@@ -198,7 +198,7 @@ def test_the_command_is_one_that_heist_takes_and_names_the_cell(make: Make) -> N
     spec = "trace_inversion(summary='a b', adaptive=true)"
     text = command([make(spec, "noise_answers(rate=0.5)+box_answers", seed=seed) for seed in (0, 2)])
     _, bound, _ = app.parse_args(shlex.split(text)[1:], exit_on_error=False, print_error=False)
-    expected = {"suite": "pocket", "task": ["pocket"], "victim": ["oracle-1"], "attack": [spec], "seeds": "0,2"}
+    expected = {"suite": "made", "task": ["pocket"], "victim": ["oracle-1"], "attack": [spec], "seeds": "0,2"}
     assert bound.arguments == {**expected, "defense": ["noise_answers(rate=0.5)+box_answers"]}
 
 
