@@ -50,7 +50,7 @@ class Sheet:
     """Adds up work, each piece once, and keeps imagined results for the cells that share them.
 
     `spare` are the queries that attacks which prompt might send besides those they sent on made-up replies. What is added counts
-    `times` times.
+    `times` times. `trained` has the tokens that the cells of an arm (`Cell.arm`) train models on, the first of those that share.
     """
 
     def __init__(self) -> None:
@@ -58,6 +58,7 @@ class Sheet:
         self.queries = self.spare = 0
         self.times = 1
         self.thieves = Thieves()
+        self.trained: dict[Hashable, float] = defaultdict(float)
         self._met: set[Hashable] = set()
         self._work: dict[tuple[str, str, str], Work] = {}
 
@@ -148,6 +149,7 @@ class DryCell(CellContext):
         if key not in self.sheet.results:
             for work in stage.work(self):
                 self.sheet.add(work)
+                self.sheet.trained[self.cell.arm] += work.trained
             self.sheet.results[key] = self._theft(stage) if isinstance(stage, Collect) else stage.imagined(self)
         return cast(T, self.sheet.results[key])
 

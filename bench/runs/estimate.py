@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -72,6 +72,20 @@ def _bill(of: Sequence[Cell]) -> ReplyBill:
     replies = [work for work in sheet.work() if work.queries]
     dollars = sum(work.dollars for work in replies) if priced else None
     return ReplyBill(sheet.most_queries, sum(work.tokens for work in replies), dollars)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds that cells take one core, and how much of training each arm begins with, by `Cell.arm`."""
+
+    seconds: float
+    trained: Mapping[Hashable, float]
+
+
+def estimate(of: Sequence[Cell], store: Store, most: int) -> Estimate:
+    """What some cells take, by a look at no more than `most` of them."""
+    sheet = work_of(of, most)
+    return Estimate(duration(sheet.work(), len(of), store), dict(sheet.trained))
 
 
 def duration(work: Sequence[Work], n: int, store: Store) -> float:

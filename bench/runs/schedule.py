@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -77,6 +77,10 @@ class Plan:
     def work(self) -> list[Cell]:
         """The missing cells."""
         return [self.cells[at] for at in self.missing]
+
+    def longest_first(self, trained: Mapping[Hashable, float]) -> Plan:
+        """The same, cells that begin with long training first: what is short fills the gaps at the end."""
+        return replace(self, missing=sorted(self.missing, key=lambda at: -trained.get(self.cells[at].arm, 0.0)))
 
 
 def plan(cells: Sequence[Cell], store: Store) -> Plan:

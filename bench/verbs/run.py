@@ -15,8 +15,7 @@ from heistbench.bench.models.process import default_jobs, no_exit
 from heistbench.bench.runs.apart import apart
 from heistbench.bench.runs.changes import edited_plugins
 from heistbench.bench.runs.checks import check_apis, check_cells, check_machine
-from heistbench.bench.runs.dry import work_of
-from heistbench.bench.runs.estimate import duration, foresee, outline, outline_table
+from heistbench.bench.runs.estimate import duration, estimate, foresee, outline, outline_table
 from heistbench.bench.runs.executors import open_executor
 from heistbench.bench.runs.schedule import NO_LIMITS, Limits, Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
@@ -43,7 +42,7 @@ MOST_JOBS = 1024
 """Worker processes; each takes some hundred megabytes."""
 ESTIMATE = 120.0
 """Seconds that an estimate may take."""
-LOOKED_AT = 150
+LOOKED_AT = 100
 """Cells that an estimate of the time looks at, at most: of more, some defenses stand for all. A dry run looks at all."""
 
 
@@ -119,7 +118,8 @@ def _computed(console: Console, suite: Suite, store: Store, jobs: int, options: 
     planned = plan(cells(suite), store)
     if planned.missing:
         check_splits(planned.work)
-    _announce(console, suite, planned, store, _time(planned, store, jobs) if planned.missing else "")
+    planned, time = _estimated(planned, store, jobs)
+    _announce(console, suite, planned, store, time)
     writable(options.out)
     if not planned.missing:
         return planned, []
@@ -171,13 +171,15 @@ def _victim(suite: Suite, name: str) -> Victim:
     return next(known, Victim(model=name, decoding=suite.victims[0].decoding))
 
 
-def _time(planned: Plan, store: Store, jobs: int) -> str:
-    """How long the missing cells take, in words. Plugins take part in the estimate, so that it may fail."""
+def _estimated(planned: Plan, store: Store, jobs: int) -> tuple[Plan, str]:
+    """The plan, longest cells first, and how long it takes, in words. Plugins take part in the estimate, so that it may fail."""
+    if not planned.missing:
+        return planned, ""
     try:
-        seconds = apart(lambda: duration(work_of(planned.work, LOOKED_AT).work(), len(planned.missing), store), ESTIMATE)
+        expected = apart(lambda: estimate(planned.work, store, LOOKED_AT), ESTIMATE)
     except PluginFailure as failure:
-        return f"no estimate of the time: {failure.reason}"
-    return _about(planned, seconds, jobs)
+        return planned, f"no estimate of the time: {failure.reason}"
+    return planned.longest_first(expected.trained), _about(planned, expected.seconds, jobs)
 
 
 def _about(planned: Plan, seconds: float, jobs: int) -> str:
@@ -230,7 +232,7 @@ def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
         return
     whole = len(planned.missing) == len(planned.cells)
     seconds = duration(work, len(planned.cells), store)
-    _announce(console, suite, planned, store, _about(planned, seconds, jobs) if whole else _time(planned, store, jobs))
+    _announce(console, suite, planned, store, _about(planned, seconds, jobs) if whole else _estimated(planned, store, jobs)[1])
     for at, cell in enumerate(planned.cells):
         state = "to compute" if at in planned.missing else "there"
         budget = f"{cell.budget} queries  " if suite.budgets else ""

@@ -28,8 +28,7 @@ from heistbench.bench.models.process import one_thread
 from heistbench.bench.runs.apart import apart
 from heistbench.bench.runs.changes import edited_plugins
 from heistbench.bench.runs.checks import check_apis, check_cells, check_machine
-from heistbench.bench.runs.dry import work_of
-from heistbench.bench.runs.estimate import duration, foresee
+from heistbench.bench.runs.estimate import estimate, foresee
 from heistbench.bench.runs.schedule import Plan, collected, plan, run
 from heistbench.bench.runs.splits import check_splits
 from heistbench.bench.runs.status import status_of
@@ -122,7 +121,7 @@ def planning(path: Path, store: Store, n: int) -> Plan:
     with part("plan: check the splits", n):
         check_splits(planned.work)
     with part("plan: dry run, apart", n):
-        apart(lambda: duration(work_of(planned.work, LOOKED_AT).work(), len(planned.missing), store), 600)
+        apart(lambda: estimate(planned.work, store, LOOKED_AT), 600)
     with part("plan: edited plugins", n):
         edited_plugins(planned, store)
     return planned
