@@ -10,8 +10,9 @@ export OMP_NUM_THREADS := 1
 demo: .venv/installed
 	$(BIN)/heist run
 
+# One process more than cores: tests wait for processes of their own.
 test: check
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
 # The tests again, slower, with the share of lines that they run.
 coverage: .venv/installed-dev

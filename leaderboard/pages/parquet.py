@@ -25,8 +25,8 @@ NUMBERS = (
     *("accuracy", "score", "loot_whole_traces", "loot_right_answers", "utility_accuracy", "utility_refused"),
     *("utility_summary_shown", "utility_summary_values_kept", "dollars"),
 )
-BATCH = 100
-"""Rows that are in memory as Python objects at a time."""
+BATCH, GROUP = 100, 1000
+"""Rows that are in memory at a time: as Python objects, and as columns."""
 
 
 def write_part(path: Path, records: Sequence[Record], files: Sequence[str]) -> None:
@@ -47,7 +47,8 @@ def join(path: Path, parts: Iterable[Path]) -> None:
 
     with pq.ParquetWriter(path, _schema(), compression="zstd") as writer:
         for part in parts:
-            writer.write_table(pq.read_table(part, schema=_schema()))
+            for rows in pq.ParquetFile(part).iter_batches(GROUP):
+                writer.write_batch(rows)
 
 
 def _schema() -> pa.Schema:
