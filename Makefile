@@ -12,7 +12,7 @@ demo: .venv/installed
 
 # One process more than cores: tests wait for processes of their own.
 test: check
-	$(BIN)/pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+	$(BIN)/pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
 
 # The tests again, slower, with the share of lines that they run.
 coverage: .venv/installed-dev

@@ -143,8 +143,10 @@ echo "$(basename "$0") $*" >> "$LOG"
 case "$(basename "$0") $*" in
     "scontrol show hostnames nodes[1-2]") echo node1; echo node2;;
     *"hostname --ip-address") echo 10.0.0.1;;
+    "heist "*) timeout 30 sh -c 'until [ "$(grep -c "ray start" "$LOG")" -ge 2 ]; do sleep 0.1; done';;
 esac
 """
+"""A run lasts until both nodes have been started: the script starts them beside it, and ends them with it."""
 
 
 def test_the_script_for_slurm_starts_a_cluster_and_a_run_on_it(tmp_path: Path) -> None:
