@@ -21,13 +21,13 @@ from heistbench.bench.storage.result_files import (
     RecordReader,
     kept_files,
     read_record,
-    read_records,
     results_below,
     write_record,
 )
 from heistbench.bench.storage.store import hash_of, write_bytes
 from heistbench.leaderboard.board.build import Beside, Board, build
 from heistbench.leaderboard.pages.current import is_current
+from heistbench.leaderboard.pages.sharing import Sharing
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.terminal.show import failed_cells, tables
 
@@ -67,7 +67,10 @@ def _say(console: Console, line: str) -> None:
 
 def _board(results: Path, site: Path, failures: Sequence[Failure]) -> Board:
     """The board of some results, whose site is built unless it stands."""
-    return build(read_records(results)) if is_current(results, site, failures) else build_site(results, site, failures=failures)
+    if not is_current(results, site, failures):
+        return build_site(results, site, failures=failures)
+    reader, sharing = RecordReader(), Sharing()
+    return build([sharing.lean(reader.read(path)) for path in results_below(results)])
 
 
 def _same(place: Path, file: Path) -> bool:

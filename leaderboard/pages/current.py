@@ -15,6 +15,8 @@ from heistbench.bench.storage.store import hash_of
 
 MADE_OF = ".made-of"
 """The file of a site that holds the hash of all that it was made of."""
+LONGEST = 64
+"""Bytes of it."""
 CODE = (".py", ".j2", ".css", ".js")
 PACKAGE = Path(__file__).parents[1]
 PUBLISHED = PACKAGE / "results"
@@ -41,6 +43,6 @@ def _digest(path: Path) -> str:
 def is_current(results: Path, site: Path, failures: Sequence[Failure]) -> bool:
     """Whether a site was made of these results, by this code."""
     try:
-        return (site / MADE_OF).read_text(encoding="utf-8") == ingredients(results, site, failures)
-    except (OSError, UnicodeDecodeError):
+        return read_regular(site / MADE_OF, LONGEST) == ingredients(results, site, failures).encode()
+    except Unreadable:
         return False
