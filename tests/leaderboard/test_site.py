@@ -26,7 +26,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_record, read_records, result_files, write_record
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.pages import render, site
+from heistbench.leaderboard.pages import parquet, render, site
 from heistbench.leaderboard.pages.site import build_site
 from heistbench.leaderboard.pages.verbs import HOST, serve, server_of
 
@@ -388,3 +388,18 @@ def test_the_verb_says_in_a_line_what_is_wrong(tmp_path: Path, heist: Callable[.
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "no result files" in ended.err
     assert heist("leaderboard", "serve", tmp_path).code == 2
+
+
+def test_a_long_table_is_joined_part_by_part(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "BATCH", 2)
+    monkeypatch.setattr(parquet, "BATCHES", 2)
+    records = [make("rep", seed=seed, n=3 + seed % 2) for seed in range(11)]
+    files = [f"seed-{record.arm.seed}.json" for record in records]
+    parquet.write_part(tmp_path / "a.parquet", records[:4], files[:4])
+    parquet.write_part(tmp_path / "b.parquet", records[4:], files[4:])
+    parquet.join(tmp_path / "all.parquet", [tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    rows = pq.read_table(tmp_path / "all.parquet").to_pylist()
+    assert [row["file"] for row in rows] == files
+    assert [dict(zip(row["questions"], row["verdicts"], strict=True)) for row in rows] == [
+        {question: str(verdict) for question, verdict in sorted(record.exam.verdicts.items())} for record in records
+    ]
