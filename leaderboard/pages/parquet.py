@@ -25,8 +25,8 @@ NUMBERS = (
     *("accuracy", "score", "loot_whole_traces", "loot_right_answers", "utility_accuracy", "utility_refused"),
     *("utility_summary_shown", "utility_summary_values_kept", "dollars"),
 )
-BATCH, BATCHES = 100, 10
-"""Rows that are in memory at a time as Python objects, and how many times as many as columns."""
+BATCH = 100
+"""Rows that are in memory at a time."""
 
 
 def write_part(path: Path, records: Sequence[Record], files: Sequence[str]) -> None:
@@ -48,8 +48,8 @@ def join(path: Path, parts: Iterable[Path]) -> None:
     with pq.ParquetWriter(path, _schema(), compression="zstd") as writer:
         for part in parts:
             file = pq.ParquetFile(part)
-            for at in range(0, file.num_row_groups, BATCHES):
-                writer.write_table(file.read_row_groups([*range(file.num_row_groups)][at : at + BATCHES]))
+            for at in range(file.num_row_groups):
+                writer.write_table(file.read_row_group(at))
 
 
 def _schema() -> pa.Schema:

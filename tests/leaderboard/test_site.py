@@ -392,7 +392,6 @@ def test_the_verb_says_in_a_line_what_is_wrong(tmp_path: Path, heist: Callable[.
 
 def test_a_long_table_is_joined_part_by_part(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "BATCH", 2)
-    monkeypatch.setattr(parquet, "BATCHES", 2)
     records = [make("rep", seed=seed, n=3 + seed % 2) for seed in range(11)]
     files = [f"seed-{record.arm.seed}.json" for record in records]
     parquet.write_part(tmp_path / "a.parquet", records[:4], files[:4])
