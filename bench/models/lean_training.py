@@ -1,4 +1,4 @@
-"""TRL's trainer for small models on a CPU: the same steps on the same batches, without what costs a small model a third of each.
+"""TRL's trainer for small models on a CPU: the same steps on the same batches, without what costs a small model a fifth of each.
 
 The trainers of TRL and transformers look after large models on many machines: they measure entropy and accuracy of the logits,
 count operations, pad token by token, and move and scale what is where it should be. A step is made here of what it needs. And
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trl import SFTTrainer
 
 WORTH_SHARING = 8
-"""Tokens of a prefix that take longer than to compute it apart."""
+"""Tokens that a prefix has at least; a shorter one is not worth a forward pass of its own."""
 
 
 def lean_trainer() -> type[SFTTrainer]:
@@ -28,7 +28,7 @@ def lean_trainer() -> type[SFTTrainer]:
     class LeanTrainer(SFTTrainer):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            # It collects all of Python's garbage before each training, which takes as long as a hundred steps.
+            # It collects all of Python's garbage before each training, which takes as long as a dozen steps.
             self.accelerator.free_memory = lambda *held: [*held]
 
         def get_train_dataloader(self) -> DataLoader[Any]:

@@ -1,6 +1,6 @@
 """Similarity of two texts as lists of tokens: F-measures of sets, n-grams and the longest common subsequence, and BLEU.
 
-All are in [0, 1]. Tokens become numbers first, so that n-grams are counted by numpy: a pair of 4,000 tokens takes 3 ms.
+All are in [0, 1]. Tokens become numbers first, so that n-grams are counted by numpy.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def _coins(count: int) -> Vector:
     ways, outcomes = [1], 2**count
     for heads in range(count):
         ways.append(ways[-1] * (count - heads) // (heads + 1))
-    return np.array([n / outcomes for n in ways])  # whole numbers, divided once: scipy's binom takes a second to import
+    return np.array([n / outcomes for n in ways])  # whole numbers, divided once: scipy.stats is slow to import
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,11 +1,10 @@
 """How fast it is, as ratios that are each measured side by side: `python compare.py [NAMES...] [--repetitions N]`.
 
-Prints a table of markdown. All of it takes about an hour on two cores, the plain script nearly all of that. On a machine with a
-GPU it measures what is there and says so.
+Prints a table of markdown. The plain script takes by far the longest. Nothing here measures a GPU yet.
 
-What does not pay on a CPU, measured, so that nobody tries it again: several students stacked into one model (1.0 to 1.1 times as
-fast with 2 to 16, as training is bound by computing), bfloat16 (0.4, though the processor has AMX), torch.compile for runs of
-minutes (it takes 58 s and gives 1.23 a step), larger batches (1.0), other allocators (1.0).
+What did not pay on a CPU when it was tried, before this benchmark was written and not measured by it: several students stacked
+into one model (1.0 to 1.1 times as fast with 2 to 16, as training is bound by computing), bfloat16 (0.4, though the processor has
+AMX), torch.compile for runs of minutes (it takes 58 s and gives 1.23 a step), larger batches (1.0), other allocators (1.0).
 """
 
 from __future__ import annotations

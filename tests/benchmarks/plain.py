@@ -166,7 +166,7 @@ def accuracy(cell: Cell, student: str) -> float:
 
 
 def overlap(line: PlainLine, stolen: Sequence[tuple[str, str]]) -> float:
-    """Mean ROUGE-L of stolen traces with what the victim thinks of the same questions when it is asked once more."""
+    """Mean ROUGE-L of stolen traces with what the victim thinks of the same questions when it is asked with the same seed."""
     from rouge_score.rouge_scorer import RougeScorer
 
     if not stolen:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import median
 
 
@@ -60,14 +63,15 @@ def timed(work: Callable[[], object]) -> Timed:
     return run
 
 
-def command(*words: object) -> Timed:
-    """A command as a whole process. Raises CalledProcessError where it fails."""
-    return timed(lambda: subprocess.run([*map(str, words)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+def command(*words: object, threads: int = 1) -> Timed:
+    """A command as a whole process, of so many threads. Raises CalledProcessError where it fails."""
+    run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return timed(lambda: run([*map(str, words)], env={**os.environ, "OMP_NUM_THREADS": str(threads)}))
 
 
 def heist(*words: object) -> Timed:
     """A command of ours."""
-    return command(sys.executable, "-m", "heistbench.bench.cli", *words)
+    return command(Path(sys.executable).with_name("heist"), *words)
 
 
 def show(ratios: Iterable[Ratio]) -> None:

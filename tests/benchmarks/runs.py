@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ SOME = {"attacks": ["answer_only", "trace_inversion"], "controls": ["true_trace"
 
 
 def start_up(repetitions: int) -> Iterator[Ratio]:
-    """The command line, against Python that does nothing, and against the libraries underneath."""
+    """The command line, against the libraries underneath."""
     heavy = command(sys.executable, "-c", "import torch, trl, lm_eval")
     yield Ratio("start-up", "heist --help", "importing torch, TRL and lm-eval", side_by_side(heist("--help"), heavy, repetitions))
 
@@ -29,7 +30,7 @@ def plain_script(repetitions: int) -> Iterator[Ratio]:
     with TemporaryDirectory() as folder:
         home = Path(folder)
         suite, numbers = write_suite(home / "quarter.yaml"), home / "plain.json"
-        plain = command(sys.executable, PLAIN, suite, numbers)
+        plain = command(sys.executable, PLAIN, suite, numbers, threads=os.cpu_count() or 1)  # as torch does by itself
         values = side_by_side(_fresh(suite, home / "out"), plain, repetitions)
         found, theirs = _accuracies(home / "out" / "quarter"), json.loads(numbers.read_text())
     apart = [abs(found[cell] - theirs[cell]["accuracy"]) for cell in theirs]
