@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -32,6 +35,28 @@ BATCH = 16
 """Prompts that the script generates for at once."""
 
 
+class Clock:
+    """Seconds that models took, and how many of these went into what had been computed before: what sharing would save."""
+
+    def __init__(self) -> None:
+        self.seen = set[str]()
+        self.spent = self.again = 0.0
+
+    @contextmanager
+    def on(self, model: str, *work: object) -> Iterator[None]:
+        """Times some work of the model in a folder."""
+        key = f"{sha256(Path(model, 'model.safetensors').read_bytes()).hexdigest()} {sha256(repr(work).encode()).hexdigest()}"
+        began = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - began
+        self.spent += seconds
+        self.again += seconds if key in self.seen else 0.0
+        self.seen.add(key)
+
+
+CLOCK = Clock()
+
+
 class PlainEngine(LocalEngine):
     """A model as transformers has it."""
 
@@ -40,6 +65,7 @@ class PlainEngine(LocalEngine):
     def __init__(self, source: str) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        self.source = source
         self.model, self.tokenizer = AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
         self.tokenizer.padding_side = "left"
 
@@ -47,6 +73,10 @@ class PlainEngine(LocalEngine):
         self, texts: Sequence[str], sampling: Sampling, repetitions: Sequence[int], completed: Completed = unheard
     ) -> list[Completion]:
         """See `LocalEngine.complete`."""
+        with CLOCK.on(self.source, texts, sampling):
+            return self._complete(texts, sampling, completed)
+
+    def _complete(self, texts: Sequence[str], sampling: Sampling, completed: Completed) -> list[Completion]:
         import torch
 
         torch.manual_seed(sampling.seed)
@@ -87,8 +117,9 @@ def tune(source: str, rows: Sequence[tuple[Prompt, str]], recipe: Recipe, seed: 
         logging_strategy="no",
         disable_tqdm=True,
     )
-    trainer = SFTTrainer(model=source, args=config, train_dataset=data, processing_class=tokenizer)
-    trainer.train()
+    with CLOCK.on(source, rows, recipe, seed):
+        trainer = SFTTrainer(model=source, args=config, train_dataset=data, processing_class=tokenizer)
+        trainer.train()
     trainer.save_model(folder)
     return folder
 
@@ -160,7 +191,8 @@ def accuracy(cell: Cell, student: str) -> float:
     task, problems = cell.build_exam(), cell.build_exam().problems("test", cell.sizes.test)
     model = HFLM(pretrained=student, device="cpu", dtype="float32", batch_size=BATCH)
     exam = as_lm_eval_task(task, problems, lambda prompt: render(model.tokenizer, prompt), cell.student.decoding.max_new_tokens)
-    results = evaluate(model, TaskManager(include_defaults=False).load([exam]), bootstrap_iters=0)
+    with CLOCK.on(student, problems):
+        results = evaluate(model, TaskManager(include_defaults=False).load([exam]), bootstrap_iters=0)
     assert results
     return float(results["results"][task.info.name]["acc,none"])
 
@@ -194,7 +226,7 @@ def main(suite: str, out: str) -> None:
     """Run a suite and write its numbers."""
     hush()
     found = {f"{cell.attack} x {cell.defense}, seed {cell.seed}": run(cell) for cell in cells(load_suite(suite))}
-    Path(out).write_text(json.dumps(found, indent=1))
+    Path(out).write_text(json.dumps({"cells": found, "spent": CLOCK.spent, "again": CLOCK.again}, indent=1))
 
 
 if __name__ == "__main__":

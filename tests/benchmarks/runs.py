@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from ratios import Ratio, Timed, command, heist, side_by_side
@@ -33,9 +34,19 @@ def plain_script(repetitions: int) -> Iterator[Ratio]:
         plain = command(sys.executable, PLAIN, suite, numbers, threads=os.cpu_count() or 1)  # as torch does by itself
         values = side_by_side(_fresh(suite, home / "out"), plain, repetitions)
         found, theirs = _accuracies(home / "out" / "quarter"), json.loads(numbers.read_text())
-    apart = [abs(found[cell] - theirs[cell]["accuracy"]) for cell in theirs]
+        alone = side_by_side(_fresh(suite, home / "out"), _fresh(suite, home / "out", "--jobs", 1), repetitions)
+    apart = [abs(found[cell] - theirs["cells"][cell]["accuracy"]) for cell in theirs["cells"]]
     note = f"accuracies of {len(apart)} cells differ by {sum(apart) / len(apart):.3f} on average, {max(apart):.3f} at most"
     yield Ratio("whole run", "heist run", "a plain script, cell by cell", values, note)
+    yield from _parts(values, theirs["spent"] / (theirs["spent"] - theirs["again"]), alone)
+
+
+def _parts(whole: Sequence[float], sharing: float, workers: Sequence[float]) -> Iterator[Ratio]:
+    """What the whole ratio is the product of."""
+    yield Ratio("of that, sharing", "each thing once", "all that the script computes", (sharing,), "by the script's own clock")
+    yield Ratio("of that, workers", "a worker a core", "one worker", tuple(workers), "the script has a thread a core")
+    rest = median(whole) / sharing / median(workers)
+    yield Ratio("of that, the rest", "training, generation, exams", "TRL, transformers, lm-eval", (rest,), "what is left")
 
 
 def cached(repetitions: int) -> Iterator[Ratio]:
