@@ -167,7 +167,7 @@ class DryCell(CellContext):
         """What an attack is taken to do that cannot work with made-up replies: it asks each question once, and gets a trace."""
         replies = self.victim.reply([(prompt, 0) for prompt in plain_prompts(self.attacked)])
         rows = [Stolen(q.id, q.text, f"{TRACE}{self.cell.attack}", ANSWER) for q in self.questions]
-        return Theft(rows, Bill(queries=len(replies)), [], self.wall, f"{self.cell.attack} {self.cell.seed}")
+        return Theft.of(rows, [], Bill(queries=len(replies)), self.wall, f"{self.cell.attack} {self.cell.seed}")
 
     # what it assumes
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from heistbench.bench.contracts.errors import HeistError, PluginFailure
 from heistbench.bench.contracts.nouns import Bill, Question, Stolen
@@ -18,31 +18,61 @@ from heistbench.bench.stages.inverter import inverter_spec
 from heistbench.bench.stages.stage import DryRun, Need, Stage
 from heistbench.bench.stages.surrogate import surrogate_spec
 from heistbench.bench.storage.store import canonical, hash_of, identify, read_json, read_lines, write_json, write_lines
+from heistbench.bench.suites.questions import asked
 from heistbench.bench.walls.thefts import order_of
+
+
+class Extent(NamedTuple):
+    """How many rows of loot there are, and how many queries an outage swallowed; and four sha256.
+
+    These are of the loot, of what the student sees of it, of its traces by question, and of the prompts that were sent.
+    """
+
+    rows: int
+    lost: int
+    loot: str
+    lessons: str
+    traces: str
+    prompts: str
 
 
 @dataclass(frozen=True)
 class Theft:
     """What an attack brought home: the loot, its bill, and the sealed record of its queries.
 
-    `wall` is the one that stood around it, `name` that of the artifact.
+    `wall` is the one that stood around it, `name` that of the artifact. Loot and sealed record are read from disk only where
+    they are looked at: where all else is computed already, their extent says enough.
     """
 
-    rows: list[Stolen]
     bill: Bill
-    sealed: list[Sealed]
     wall: str
     name: str
+    extent: Extent
+    read_rows: Callable[[], list[Stolen]]
+    read_sealed: Callable[[], list[Sealed]]
+
+    @classmethod
+    def of(cls, rows: list[Stolen], sealed: list[Sealed], bill: Bill, wall: str, name: str) -> Theft:
+        """One that has just been carried out."""
+        extent = Extent(
+            rows=len(rows),
+            lost=sum(query.lost for query in sealed),
+            loot=hash_of(rows),
+            lessons=hash_of([(row.question, row.trace, row.answer) for row in rows]),
+            traces=hash_of({row.id: row.trace or "" for row in rows}),
+            prompts=hash_of([query.prompt for query in sealed]),
+        )
+        return cls(bill, wall, name, extent, lambda: rows, lambda: sealed)
 
     @cached_property
-    def lost(self) -> int:
-        """The queries that an outage swallowed."""
-        return sum(query.lost for query in self.sealed)
+    def rows(self) -> list[Stolen]:
+        """The loot."""
+        return self.read_rows()
 
     @cached_property
-    def digest(self) -> str:
-        """sha256 of what the student sees of the loot."""
-        return hash_of([(row.question, row.trace, row.answer) for row in self.rows])
+    def sealed(self) -> list[Sealed]:
+        """The sealed record."""
+        return self.read_sealed()
 
     def queries_about(self, questions: Sequence[Question]) -> list[Sealed | None]:
         """The sealed query about each question, in their order; None where there was none."""
@@ -79,9 +109,9 @@ class Collect(Stage[Theft]):
             "surrogate": surrogate_spec(context),
             "inverter": inverter_spec(context),
             "task": keyed(context.task),
-            "questions": hash_of(context.questions),
-            "own questions": hash_of(self._own_ids()),
-            "budget": len(context.questions),
+            "questions": context.digest("query", asked),
+            "own questions": context.digest("surrogate", asked),
+            "budget": len(context.attacked),
             "seed": cell.seed,
         }
 
@@ -89,12 +119,18 @@ class Collect(Stage[Theft]):
         theft = self._steal()
         write_lines(folder / "loot.jsonl", theft.rows)
         write_lines(folder / "sealed.jsonl", theft.sealed)
-        write_json(folder / "theft.json", {"bill": theft.bill, "wall": theft.wall})
+        write_json(folder / "theft.json", {"bill": theft.bill, "wall": theft.wall, "extent": theft.extent._asdict()})
 
     def read(self, folder: Path) -> Theft:
-        rows = [Stolen(**row) for row in read_lines(folder / "loot.jsonl")]
-        sealed, facts = [Sealed.of(row) for row in read_lines(folder / "sealed.jsonl")], read_json(folder / "theft.json")
-        return Theft(rows, Bill(**facts["bill"]), sealed, facts["wall"], folder.name)
+        facts = read_json(folder / "theft.json")
+        return Theft(
+            Bill(**facts["bill"]),
+            facts["wall"],
+            folder.name,
+            Extent(**facts["extent"]),
+            lambda: [Stolen(**row) for row in read_lines(folder / "loot.jsonl")],
+            lambda: [Sealed.of(row) for row in read_lines(folder / "sealed.jsonl")],
+        )
 
     def imagined(self, dry: DryRun) -> Theft:
         """What the attack brings home of made-up replies, asked for through the same desk."""
@@ -106,11 +142,9 @@ class Collect(Stage[Theft]):
         # Variants of one attack draw the same: the same demonstrations for each wrapper.
         order = order_of(attack, context.cell.attack, questions, canonical([attack.info.name, context.cell.seed]))
         haul = context.carry_out(attack, order, desk)
-        rows = _checked(haul.rows, [*self._own_ids(), *(question.id for question in questions)], attack.info.name)
-        return Theft(rows, desk.bill, _read(desk.sealed, haul.readings, attack.info.name), context.wall, identify(self.spec()))
-
-    def _own_ids(self) -> list[str]:
-        return [problem.question.id for problem in self.context.problems("surrogate")]
+        known = [problem.question.id for problem in (*context.problems("surrogate"), *context.attacked)]
+        rows, sealed = _checked(haul.rows, known, attack.info.name), _read(desk.sealed, haul.readings, attack.info.name)
+        return Theft.of(rows, sealed, desk.bill, context.wall, identify(self.spec()))
 
 
 def _read(sealed: Sequence[Sealed], readings: Sequence[str], name: str) -> list[Sealed]:

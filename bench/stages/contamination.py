@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.nouns import Problem, Split
+from heistbench.bench.contracts.nouns import Split
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.storage.provenance import CONTAMINATION, NGRAM, contamination
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import asked
 
 Shares = dict[str, float]
+SPLITS: tuple[Split, ...] = ("query", "surrogate", "test")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Contamination(Stage[Shares]):
     context: CellContext
 
     def spec(self) -> Mapping[str, Any]:
-        return {"n": NGRAM, "texts": {split: hash_of(texts) for split, texts in self._texts().items()}}
+        return {"n": NGRAM, "questions": {split: self.context.digest(split, asked) for split in SPLITS}}
 
     def build(self, folder: Path) -> None:
         texts = self._texts()
@@ -37,9 +39,6 @@ class Contamination(Stage[Shares]):
 
     def _texts(self) -> dict[Split, list[str]]:
         """The questions of each split: of the attacked one, those that are attacked."""
-        splits: dict[Split, list[Problem]] = {
-            "query": self.context.attacked,
-            "surrogate": self.context.problems("surrogate"),
-            "test": self.context.problems("test"),
-        }
-        return {split: [problem.question.text for problem in problems] for split, problems in splits.items()}
+        context = self.context
+        problems = {split: context.attacked if split == "query" else context.problems(split) for split in SPLITS}
+        return {split: [problem.question.text for problem in problems] for split, problems in problems.items()}

@@ -21,9 +21,9 @@ from heistbench.bench.models.engine import Arrived, unheard
 from heistbench.bench.stages.budget import NO_LIMIT, Budget
 from heistbench.bench.stages.stage import Progress, Stage, quietly
 from heistbench.bench.storage.owner import Query
-from heistbench.bench.storage.store import Store
+from heistbench.bench.storage.store import Store, hash_of
 from heistbench.bench.suites.cells import Cell
-from heistbench.bench.suites.questions import problems_of
+from heistbench.bench.suites.questions import See, problems_of
 from heistbench.bench.suites.settings import Inverter, Surrogate
 from heistbench.bench.walls.confinement import strongest
 from heistbench.bench.walls.line import Haul, Order
@@ -95,6 +95,10 @@ class CellContext(ABC):
     def _draw(self, split: Split) -> list[Problem]:
         return list(problems_of(self.exam if split == "test" else self.task, split, self.size_of(split)))
 
+    def digest(self, split: Split, see: See) -> str:
+        """sha256 of what something sees of a split; of the attacked one, of what is attacked."""
+        return hash_of([see(problem) for problem in (self.attacked if split == "query" else self.problems(split))])
+
     def size_of(self, split: Split) -> int:
         """How many questions of a split the suite asks for."""
         sizes = self.cell.sizes
@@ -113,7 +117,12 @@ class CellContext(ABC):
     @property
     def honest(self) -> list[Problem]:
         """What an honest user asks: questions of the attacked task that no attack and no surrogate has seen."""
-        return self.problems("test" if identity(self.exam) == identity(self.task) else "dev")
+        return self.problems(self.honest_split)
+
+    @property
+    def honest_split(self) -> Split:
+        """The split that honest users ask."""
+        return "test" if identity(self.exam) == identity(self.task) else "dev"
 
     def questions_of(self, task: str, n: int) -> list[Question]:
         """Questions of another task's surrogate split."""

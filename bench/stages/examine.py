@@ -7,25 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import TypeAdapter
-
 from heistbench.bench.bridges.lm_eval import examine
 from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.loading import engine
-from heistbench.bench.scoring.verdicts import Examined
 from heistbench.bench.stages.collect import Collect
 from heistbench.bench.stages.completions import written
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import DryRun, Need, Stage, Work, counter
 from heistbench.bench.stages.train import Train, student_of
-from heistbench.bench.storage.store import hash_of, read_lines, write_lines
-
-_EXAMINED = TypeAdapter(list[Examined])
+from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.store import write_json, write_lines
+from heistbench.bench.suites.questions import graded
 
 
 @dataclass(frozen=True)
-class Examine(Stage[list[Examined]]):
-    """The examination of a cell's student, through lm-eval."""
+class Examine(Stage[Exam]):
+    """The examination of a cell's student, through lm-eval; what the student wrote is kept beside its outcome."""
 
     kind: ClassVar[str] = "examine"
     context: CellContext
@@ -38,12 +35,12 @@ class Examine(Stage[list[Examined]]):
         return {
             "student": student_of(self.context).identity,
             "exam": keyed(self.context.exam),
-            "problems": hash_of([(p.question, p.gold) for p in self.context.problems("test")]),
+            "problems": self.context.digest("test", graded),
             "sampling": self.context.cell.student.decoding.sampling(),
         }
 
     def after(self) -> Sequence[Stage[Any]]:
-        stolen = self.context.result(Collect(self.context)).rows
+        stolen = self.context.result(Collect(self.context)).extent.rows
         return [Train(self.context)] if stolen else [Collect(self.context)]
 
     def build(self, folder: Path) -> None:
@@ -52,9 +49,10 @@ class Examine(Stage[list[Examined]]):
         sampling = context.cell.student.decoding.sampling()
         examined = examine(engine(student_of(context)), context.exam, problems, sampling, advance)
         write_lines(folder / "examined.jsonl", examined)
+        write_json(folder / "exam.json", Exam.of(examined).model_dump(mode="json"))
 
-    def read(self, folder: Path) -> list[Examined]:
-        return _EXAMINED.validate_python(read_lines(folder / "examined.jsonl"))
+    def read(self, folder: Path) -> Exam:
+        return Exam.model_validate_json((folder / "exam.json").read_bytes())
 
     def work(self, dry: DryRun) -> Iterable[Work]:
         student, texts = self.context.cell.student, [p.question.text for p in self.context.problems("test")]

@@ -14,7 +14,8 @@ from heistbench.bench.stages.overlap import overlap_of_each, overlap_stages
 from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.storage.blocks import EXAMPLE_LENGTH, EXAMPLES_EACH_END, TheftExample
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import asked
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Examples(Stage[list[TheftExample]]):
         return {
             "theft": self.context.result(Collect(self.context)).name,
             "victim": self.context.victim.identity,
-            "questions": hash_of([question.id for question in self.context.questions]),
+            "questions": self.context.digest("query", asked),
             "signature": self.context.suite.signatures[0],
         }
 

@@ -18,7 +18,8 @@ from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.storage.blocks import ExposureScores
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import asked
 
 REP = "rep"
 """The signature of arXiv:2606.00642."""
@@ -34,8 +35,7 @@ class Exposed(Stage[ExposureScores]):
 
     def spec(self) -> Mapping[str, Any]:
         theft = self.context.result(Collect(self.context)).name
-        questions = hash_of(self.context.questions)
-        return {"theft": theft, "victim": self.context.victim.identity, "questions": questions}
+        return {"theft": theft, "victim": self.context.victim.identity, "questions": self.context.digest("query", asked)}
 
     def after(self) -> Sequence[Stage[Any]]:
         return [Collect(self.context), PlainAsking(self.context)]

@@ -13,7 +13,8 @@ from heistbench.bench.stages.collect import Collect, Theft
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import Stage
 from heistbench.bench.storage.blocks import LootFacts
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import whole
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Loot(Stage[LootFacts]):
 
     def spec(self) -> Mapping[str, Any]:
         return {
-            "loot": hash_of(self.theft.rows),
-            "lost": self.theft.lost,
+            "loot": self.theft.extent.loot,
+            "lost": self.theft.extent.lost,
             "task": keyed(self.context.task),
-            "problems": hash_of([(p.question, p.gold, p.trace) for p in self.context.attacked]),
+            "problems": self.context.digest("query", whole),
         }
 
     def after(self) -> Sequence[Stage[Any]]:
@@ -49,15 +50,15 @@ class Loot(Stage[LootFacts]):
         grades = task.grade_all([known[row.id] for row in stolen], [row.answer for row in stolen])
         checks = [task.check(known[row.id], row.trace) for row in stolen if row.trace is not None]
         # An outage moves no share: what it swallowed is in neither part of the fraction.
-        n = max(1, len(problems) - theft.lost)
+        n = max(1, len(problems) - theft.extent.lost)
         checkable = bool(problems) and task.check(problems[0], "") is not None
         facts = LootFacts(
             questions=len(problems),
-            lost=theft.lost,
-            rows=len(theft.rows),
+            lost=theft.extent.lost,
+            rows=theft.extent.rows,
             traces=sum(row.trace is not None for row in theft.rows),
             whole_traces=min(1.0, sum(check is not None and check.whole for check in checks) / n) if checkable else None,
             right_answers=min(1.0, sum(grade.verdict is Verdict.RIGHT for grade in grades) / n),
-            sha256=theft.digest,
+            sha256=theft.extent.lessons,
         )
         write_json(folder / "facts.json", facts.model_dump())

@@ -19,7 +19,8 @@ from heistbench.bench.stages.plain import PlainAsking
 from heistbench.bench.stages.stage import DryRun, Stage
 from heistbench.bench.stages.surrogate import surrogate_spec, surrogate_traces
 from heistbench.bench.storage.blocks import OverlapScores
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import asked
 
 Metrics = dict[str, float]
 
@@ -48,7 +49,7 @@ class Overlap(Stage[StolenOverlap]):
     signature: str
 
     def spec(self) -> Mapping[str, Any]:
-        return {**_spec(self.context, self.signature), "stolen": hash_of(self._stolen())}
+        return {**_spec(self.context, self.signature), "stolen": self.context.result(Collect(self.context)).extent.traces}
 
     def after(self) -> Sequence[Stage[Any]]:
         return [Collect(self.context), PlainAsking(self.context)]
@@ -107,7 +108,7 @@ class OverlapBounds(Stage[Bounds]):
 
 def overlap_stages(context: CellContext) -> list[Stage[Any]]:
     """What measures a cell's overlap; nothing where nothing was stolen or the victim's traces are out of sight."""
-    if not context.result(Collect(context)).rows or not context.attacked or not context.sees_traces:
+    if not context.result(Collect(context)).extent.rows or not context.attacked or not context.sees_traces:
         return []
     names = context.suite.signatures
     return [stage for name in names for stage in (Overlap(context, name), OverlapBounds(context, name))]
@@ -124,7 +125,7 @@ def overlap_of_each(context: CellContext) -> Metrics:
 
 
 def _scores(context: CellContext, name: str) -> OverlapScores:
-    n, lost = len(context.attacked), context.result(Collect(context)).lost
+    n, lost = len(context.attacked), context.result(Collect(context)).extent.lost
     # What an outage swallowed has scored 0; it leaves both parts of the mean.
     share = n / max(1, n - lost)
     stolen = {metric: round(value * share, 6) for metric, value in context.result(Overlap(context, name)).mean.items()}
@@ -135,7 +136,7 @@ def _scores(context: CellContext, name: str) -> OverlapScores:
 def _spec(context: CellContext, name: str) -> dict[str, Any]:
     return {
         "victim": context.victim.identity,
-        "questions": hash_of([question.id for question in context.questions]),
+        "questions": context.digest("query", asked),
         "task": keyed(context.task),
         "signature": str(SIGNATURES[name]),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from heistbench.bench.contracts.engines import DEFAULT
+from heistbench.bench.contracts.nouns import Split
 from heistbench.bench.contracts.plugins import Attack
 from heistbench.bench.contracts.wall import Desk
 from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
@@ -28,6 +29,7 @@ from heistbench.bench.storage.data_files import data_folder
 from heistbench.bench.storage.digests import Stamp, stamp
 from heistbench.bench.storage.store import MANIFEST
 from heistbench.bench.suites.cells import Cell
+from heistbench.bench.suites.questions import See, digest_of
 from heistbench.bench.walls.line import Haul, Order
 from heistbench.bench.walls.thefts import Thief
 
@@ -49,6 +51,11 @@ class StoredCell(CellContext):
         if stage.kind not in _last_read or _last_read[stage.kind][0] != at:
             _last_read[stage.kind] = at, stage.read(folder)
         return cast(T, _last_read[stage.kind][1])
+
+    def digest(self, split: Split, see: See) -> str:
+        """See `CellContext.digest`; worked out once a process."""
+        task = self.exam if split == "test" else self.task
+        return digest_of(task, split, self.size_of(split), self.cell.budget if split == "query" else None, see)
 
     def resolve(self, reference: str) -> Checkpoint:
         """A model reference as a checkpoint; `scratch/...` is made from the task's own words."""

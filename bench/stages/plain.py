@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.stage import DryRun, Need, Stage
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import asked
 
 
 class PlainTraces(NamedTuple):
@@ -31,7 +32,7 @@ class PlainAsking(Stage[PlainTraces]):
         return "network" if self.context.cell.victim.remote else "gpu"
 
     def spec(self) -> Mapping[str, Any]:
-        return {"victim": self.context.victim.identity, "questions": hash_of(self.context.questions)}
+        return {"victim": self.context.victim.identity, "questions": self.context.digest("query", asked)}
 
     def build(self, folder: Path) -> None:
         write_json(folder / "traces.json", self._ask()._asdict())

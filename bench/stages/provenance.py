@@ -14,7 +14,7 @@ from heistbench.bench.stages.train import student_of
 from heistbench.bench.storage.blocks import Provenance
 from heistbench.bench.storage.data_files import as_pinned
 from heistbench.bench.storage.provenance import code_state, harness_version, packages, uncommitted
-from heistbench.bench.storage.store import hash_of
+from heistbench.bench.suites.questions import asked, graded
 
 
 def provenance(context: CellContext) -> Provenance:
@@ -56,9 +56,9 @@ def _data(context: CellContext) -> dict[str, str]:
     return {
         "task": context.task.data_digest(),
         "exam": context.exam.data_digest(),
-        "questions attacked": hash_of(context.questions),
-        "questions examined": hash_of([(p.question, p.gold) for p in context.problems("test")]),
-        "prompts sent": hash_of([query.prompt for query in theft.sealed]),
+        "questions attacked": context.digest("query", asked),
+        "questions examined": context.digest("test", graded),
+        "prompts sent": theft.extent.prompts,
         "theft": theft.name,
         **{name: "as pinned" if as_pinned(digest) else "not as pinned" for name, digest in digests.items() if digest},
     }

@@ -26,7 +26,6 @@ from heistbench.bench.stages.stage import Stage
 from heistbench.bench.stages.train import Train
 from heistbench.bench.stages.utility import HonestUse
 from heistbench.bench.storage.blocks import Arm, DefenseId, PluginId, TheftBill, Volatile
-from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import hardware
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import KEPT, read_record, write_record
@@ -55,10 +54,10 @@ class RecordStage(Stage[Record]):
 
     def build(self, folder: Path) -> None:
         context = self.context
-        theft, examined = context.result(Collect(context)), context.result(Examine(context))
+        theft = context.result(Collect(context))
         record = Record(
             arm=arm_of(context.cell),
-            exam=Exam.of(examined),
+            exam=context.result(Examine(context)),
             loot=context.result(Loot(context)),
             overlap=overlap_scores(context),
             exposure=context.result(Exposed(context)) if exposure_stages(context) else None,
@@ -76,7 +75,7 @@ class RecordStage(Stage[Record]):
 
 def main_stages(context: CellContext) -> list[Stage[Any]]:
     """The stages that a cell's record waits for, in the order of the data. The student of no loot is not trained."""
-    stolen = context.result(Collect(context)).rows
+    stolen = context.result(Collect(context)).extent.rows
     return [Collect(context), *([Train(context)] if stolen else []), Examine(context)]
 
 

@@ -12,7 +12,7 @@ from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import Stage
-from heistbench.bench.storage.store import hash_of
+from heistbench.bench.suites.questions import whole
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Scratch(Stage[Checkpoint]):
     reference: str
 
     def spec(self) -> Mapping[str, Any]:
-        words = hash_of(self.context.problems("surrogate"))
+        words = self.context.digest("surrogate", whole)
         return {"reference": self.reference, "task": keyed(self.context.task), "text": words}
 
     def build(self, folder: Path) -> None:

@@ -45,7 +45,7 @@ class Train(Tuning):
 
     def spec(self) -> Mapping[str, Any]:
         student = self.context.resolve(self.base).identity
-        return {"student": student, "recipe": self.recipe.identity, "loot": self.theft.digest, "seed": self.seed}
+        return {"student": student, "recipe": self.recipe.identity, "loot": self.theft.extent.lessons, "seed": self.seed}
 
     def after(self) -> Sequence[Stage[Any]]:
         return [Collect(self.context)]
@@ -59,6 +59,6 @@ class Train(Tuning):
 
 def student_of(context: CellContext) -> Checkpoint:
     """The student that is examined; without loot it stays as it was."""
-    if not context.result(Collect(context)).rows:
+    if not context.result(Collect(context)).extent.rows:
         return context.resolve(context.cell.student.model)
     return context.result(Train(context)).checkpoint

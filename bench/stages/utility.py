@@ -14,7 +14,8 @@ from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.defended import DefendedApi
 from heistbench.bench.stages.stage import DryRun, Need, Stage
 from heistbench.bench.storage.blocks import Utility
-from heistbench.bench.storage.store import hash_of, read_json, write_json
+from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.suites.questions import graded
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class HonestUse(Stage[Utility]):
             "defenses": [keyed(defense) for defense in self.context.cell.build_defenses()],
             "victim": self.context.victim.identity,
             "task": keyed(self.context.task),
-            "problems": hash_of([(p.question, p.gold) for p in self.context.honest]),
+            "problems": self.context.digest(self.context.honest_split, graded),
         }
 
     def read(self, folder: Path) -> Utility:

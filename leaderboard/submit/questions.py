@@ -19,6 +19,7 @@ from heistbench.bench.storage.invariants import Rule
 from heistbench.bench.storage.provenance import CONTAMINATION, contamination
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import canonical, hash_of
+from heistbench.bench.suites.questions import asked, graded
 from heistbench.leaderboard.board.comparable import generation
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.words import clean
@@ -124,8 +125,8 @@ def _asked(name: str, parameters: str, split: Split, n: int) -> SplitQuestions:
     return SplitQuestions(
         texts=tuple(p.question.text for p in problems),
         ids=frozenset(p.question.id for p in problems),
-        questions=hash_of([p.question for p in problems]),
-        graded=hash_of([(p.question, p.gold) for p in problems]),
+        questions=hash_of(list(map(asked, problems))),
+        graded=hash_of(list(map(graded, problems))),
         checkable=bool(problems) and task.check(problems[0], "") is not None,
     )
 

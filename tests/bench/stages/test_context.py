@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from heistbench.bench import HeistError, Prompt, Reply
+from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.pipeline import StoredCell
 from heistbench.bench.stages.surrogate import SurrogateReplies, surrogate_checkpoint
 from heistbench.bench.storage.store import Store
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
+from heistbench.bench.suites.questions import asked, graded
 from heistbench.bench.suites.settings import Decoding
 
 RECIPE = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2, "max_length": 256}
@@ -172,3 +175,13 @@ def test_an_attack_that_needs_what_the_suite_does_not_name_says_so(
     ended = heist("run", suite, "--out", tmp_path / "out", "--executor", "here")
     assert ended.code == 3
     assert f"suite tiny names no {missing}, and {attack} needs one" in ended.err
+
+
+@pytest.mark.parametrize("split", ["query", "surrogate", "dev", "test"])
+def test_the_digest_of_questions_that_many_cells_share_is_that_of_these_questions(
+    context_of: Callable[..., StoredCell], split: Split
+) -> None:
+    whole_budget, half = context_of(), context_of(budgets=[6])
+    for context in (whole_budget, half):
+        assert context.digest(split, graded) == CellContext.digest(context, split, graded)
+    assert (whole_budget.digest(split, asked) == half.digest(split, asked)) == (split != "query")
