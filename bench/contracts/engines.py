@@ -13,6 +13,8 @@ ENGINES: dict[str, str] = {
     "vllm": "heistbench.bench.models.vllm_engine:VllmEngine",
 }
 DEFAULT = "transformers"
+SLOW_TO_START = ("vllm",)
+"""Those that take a minute to start and nearly all memory, so that they are not started again between two trainings."""
 
 
 def engine_class(name: str) -> Any:

@@ -33,13 +33,14 @@ class Recipe:
     |---|---|
     | `version` | of the training code: records of different versions are not compared |
     | `epochs` | passes over the rows |
-    | `batch_size` | rows per optimizer step, however many of them are computed at once |
+    | `batch_size` | rows, or packed sequences, per optimizer step, however many of them are computed at once |
     | `learning_rate` | at its peak |
     | `schedule` | how the learning rate falls after the warmup |
     | `warmup` | share of the steps in which the learning rate rises from zero |
     | `weight_decay` | AdamW's, decoupled from the gradient |
     | `max_grad_norm` | gradients are clipped to this norm |
     | `max_length` | tokens per row, prompt and completion; longer rows are dropped and counted |
+    | `packing` | rows share sequences of `max_length` tokens, by best fit, and see only themselves (arXiv:2404.10830) |
     | `lora_rank` | rank of the adapters on all linear layers; 0 trains every parameter |
     | `lora_alpha` | adapters are scaled by alpha / rank |
     | `optimizer` | AdamW, or AdamW with 8-bit states (needs a GPU and bitsandbytes) |
@@ -55,6 +56,7 @@ class Recipe:
     weight_decay: NotNegative = 0.0
     max_grad_norm: Positive = 1.0
     max_length: Count = 1024
+    packing: bool = False
     lora_rank: Annotated[int, Field(ge=0, le=MOST)] = 0
     lora_alpha: Count = 32
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
@@ -66,9 +68,9 @@ class Recipe:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells recipes apart."""
-        return asdict(self)
+        """What tells recipes apart. Records from before `packing` was there are of recipes without it."""
+        return {name: value for name, value in asdict(self).items() if name != "packing" or value}
 
     def steps(self, rows: int) -> int:
-        """Optimizer steps for a number of rows."""
+        """Optimizer steps for a number of rows, or at most so many where these are packed."""
         return self.epochs * -(-rows // self.batch_size)

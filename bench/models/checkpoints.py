@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heistbench.bench.contracts.engines import DEFAULT
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import suggest
-from heistbench.bench.models.weights import CONFIG, check_folder, downloaded, loading
+from heistbench.bench.models.weights import ADAPTER, CONFIG, check_folder, downloaded, loading
 from heistbench.bench.storage import shipped_models
 from heistbench.bench.storage.digests import digest_folder
 from heistbench.bench.storage.shipped_models import is_shipped, shipped_identity
@@ -27,12 +27,19 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model that can be loaded: its identity in specs, and the path or pinned hub id its files come from."""
+    """A model that can be loaded: its identity in specs, the path or pinned hub id its files come from, and any adapter on it."""
 
     identity: str
     source: str
     revision: str | None = None
     engine: str = DEFAULT
+    adapter: Path | None = None
+
+    def tuned(self, identity: str, folder: Path) -> Checkpoint:
+        """The model that this one was fine-tuned to: a folder with all its weights, or with an adapter on this one's."""
+        if (folder / ADAPTER).is_file():
+            return replace(self, identity=identity, adapter=folder)
+        return replace(self, identity=identity, source=str(folder), revision=None)
 
     def folder(self) -> Path:
         """The folder with its files, downloaded if need be. Raises HeistError where none can be had or they are unsafe."""
@@ -40,8 +47,12 @@ class Checkpoint:
         check_folder(folder)
         return folder
 
-    def load(self, in_4bit: bool = False, in_float32: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    def load(
+        self, in_4bit: bool = False, in_float32: bool = False, attention: str | None = None
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Model and tokenizer: in float32 on a CPU; on a GPU in bfloat16, or in 4 bits or float32 where asked to.
+
+        `attention` is an implementation that transformers knows; None is its own choice.
 
         Raises HeistError as `folder` does, and for files that cannot be loaded.
         """
@@ -51,6 +62,8 @@ class Checkpoint:
         cuda, folder = torch.cuda.is_available(), self.folder()
         dtype = torch.bfloat16 if cuda and not in_float32 else torch.float32
         settings: dict[str, Any] = {"dtype": dtype, "device_map": "cuda" if cuda else "cpu", "use_safetensors": True}
+        if attention is not None:
+            settings["attn_implementation"] = attention
         if in_4bit:
             settings["quantization_config"] = BitsAndBytesConfig(
                 load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
@@ -59,7 +72,15 @@ class Checkpoint:
             tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **AS_FILES)
             if tokenizer.pad_token is None:
                 tokenizer.pad_token = tokenizer.eos_token
-            return AutoModelForCausalLM.from_pretrained(folder, **settings, **AS_FILES), tokenizer
+            model = AutoModelForCausalLM.from_pretrained(folder, **settings, **AS_FILES)
+            return (_adapted(model, self.adapter) if self.adapter else model), tokenizer
+
+
+def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    from peft import PeftModel
+
+    merged: PreTrainedModel = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    return merged
 
 
 _resolved: dict[str, Checkpoint] = {}

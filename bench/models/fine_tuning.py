@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 GPU_TOKENS = 16_384
 """Tokens, padding included, that a GPU trains on at once; the rest of a batch is accumulated. No result depends on it."""
 
+Steps = Callable[[int, int], None]
+"""Told how many steps are done, and how many there are."""
+
+
+def unseen(done: int, total: int) -> None:
+    """Show no progress."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
@@ -63,19 +70,21 @@ def fine_tune(
     recipe: Recipe,
     seed: int,
     folder: Path,
-    advance: Callable[[int], None] = lambda n: None,
+    progress: Steps = unseen,
 ) -> TrainingReport:
     """Train `source` on examples and save model and tokenizer to `folder`. Rows over `max_length` are dropped and counted.
 
     On a CPU all is float32. A GPU computes in bfloat16 but keeps in float32 what it trains, be it all weights or an adapter
     beside bfloat16 weights: the small updates of a low learning rate are lost in bfloat16. Adapters beside 4-bit weights are
-    bfloat16, TRL's choice after arXiv:2305.14314. What a GPU trained is saved in bfloat16, which is how engines load it.
+    bfloat16, TRL's choice after arXiv:2305.14314. All weights that a GPU trained are saved in bfloat16, which is how engines load
+    them. An adapter is saved as it is (see `Checkpoint.tuned`), except beside 4-bit weights, which it is merged into.
 
     Raises HeistError where a GPU, its memory or bitsandbytes are wanting.
     """
     require(recipe)
     with _gpu_memory(recipe):
-        return train(*source.load(recipe.load_in_4bit, not recipe.lora_rank), examples, recipe, seed, folder, advance)
+        model, tokenizer = source.load(recipe.load_in_4bit, not recipe.lora_rank, attention(recipe))
+        return train(model, tokenizer, examples, recipe, seed, folder, progress)
 
 
 @contextmanager
@@ -103,7 +112,7 @@ def train(
     recipe: Recipe,
     seed: int,
     folder: Path,
-    advance: Callable[[int], None] = lambda n: None,
+    progress: Steps = unseen,
 ) -> TrainingReport:
     """As `fine_tune`, for a model already in memory."""
     import torch
@@ -111,16 +120,17 @@ def train(
 
     encoded = [encode(tokenizer, render(tokenizer, e.prompt), e.completion) for e in examples]
     kept = [{"input_ids": ids, "labels": labels} for ids, labels in encoded if len(ids) <= recipe.max_length]
+    steps = 0
     if kept:
-        trainer = _trainer(model, tokenizer, Dataset.from_list(kept), recipe, seed, folder, _ticker(advance))
+        trainer = _trainer(model, tokenizer, Dataset.from_list(kept), recipe, seed, folder, _ticker(progress))
         trainer.train()
-        model = merged(trainer.model) if recipe.lora_rank else trainer.model
-    if torch.cuda.is_available() and not getattr(model, "is_quantized", False):
+        steps, model = trainer.state.global_step, merged(trainer.model) if recipe.load_in_4bit else trainer.model
+    if torch.cuda.is_available() and not recipe.lora_rank:
         model.to(torch.bfloat16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     tokens = sum(len(row["input_ids"]) for row in kept) * recipe.epochs
-    return TrainingReport(len(kept), len(encoded) - len(kept), tokens, recipe.steps(len(kept)))
+    return TrainingReport(len(kept), len(encoded) - len(kept), tokens, steps)
 
 
 def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, folder: Path, callback: TrainerCallback) -> Any:
@@ -141,21 +151,22 @@ def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, f
         max_grad_norm=recipe.max_grad_norm,
         optim={"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}[recipe.optimizer],
         max_length=recipe.max_length,
-        train_sampling_strategy="group_by_length",
-        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="random" if recipe.packing else "group_by_length",
+        dataset_kwargs={"skip_prepare_dataset": not recipe.packing},
         seed=seed,
         data_seed=seed,
         bf16=cuda,
         use_cpu=not cuda,
         gradient_checkpointing=cuda,
-        packing=False,
+        packing=recipe.packing,
+        packing_strategy="bfd",
         report_to="none",
         save_strategy="no",
         logging_strategy="no",
         disable_tqdm=True,
     )
     config._n_gpu = 1  # a process trains on one GPU; TRL refuses to be one process on several
-    trainer = _trainer_class(cuda)(
+    trainer = _trainer_class(cuda or recipe.packing)(
         model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=_lora(recipe), callbacks=[callback]
     )
     trainer.remove_callback(PrinterCallback)
@@ -163,9 +174,21 @@ def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, f
 
 
 def _rows_at_once(recipe: Recipe) -> int:
-    """The largest part of a batch that divides it and fits a GPU, by the length that rows may have; on a CPU all of it."""
+    """The largest part of a batch that divides it and fits a GPU, by the length that rows may have; on a CPU all of it.
+
+    Packed sequences are one after the other where attention would look from each at all others, only to leave them out.
+    """
+    if recipe.packing and attention(recipe) is None:
+        return 1
     parts = [rows for rows in range(1, recipe.batch_size + 1) if recipe.batch_size % rows == 0]
     return max((rows for rows in parts if rows * recipe.max_length <= _tokens_at_once()), default=1)
+
+
+def attention(recipe: Recipe) -> str | None:
+    """That of packed rows to themselves alone, where its kernels are installed; None for what transformers takes by itself."""
+    import torch
+
+    return "flash_attention_2" if recipe.packing and torch.cuda.is_available() and find_spec("flash_attn") else None
 
 
 def _tokens_at_once() -> int:
@@ -174,21 +197,20 @@ def _tokens_at_once() -> int:
     return GPU_TOKENS if torch.cuda.is_available() else sys.maxsize
 
 
-def _trainer_class(cuda: bool) -> type[SFTTrainer]:
+def _trainer_class(large: bool) -> type[SFTTrainer]:
     """Two ways to the same loss. TRL's own never holds the logits of all tokens, tens of gigabytes for long rows."""
     from trl import SFTTrainer
 
-    return SFTTrainer if cuda else lean_trainer()
+    return SFTTrainer if large else lean_trainer()
 
 
 def merged(model: Any) -> Any:
-    """A plain model of one with an adapter. 4-bit weights are unpacked first: packed again they would round the adapter away."""
+    """A plain model of 4-bit weights and an adapter. They are unpacked first: packed again they would round the adapter away."""
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-    if getattr(model, "is_quantized", False):
-        adapter, config = get_peft_model_state_dict(model), model.active_peft_config
-        model = get_peft_model(model.unload().dequantize(), config)
-        set_peft_model_state_dict(model, adapter)
+    adapter, config = get_peft_model_state_dict(model), model.active_peft_config
+    model = get_peft_model(model.unload().dequantize(), config)
+    set_peft_model_state_dict(model, adapter)
     return model.merge_and_unload()
 
 
@@ -202,11 +224,11 @@ def _lora(recipe: Recipe) -> Any:
     )
 
 
-def _ticker(advance: Callable[[int], None]) -> TrainerCallback:
+def _ticker(progress: Steps) -> TrainerCallback:
     from transformers import TrainerCallback
 
     class Ticker(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            advance(1)
+            progress(state.global_step, state.max_steps)
 
     return Ticker()

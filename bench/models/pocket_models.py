@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
@@ -21,7 +20,7 @@ from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import tool_schema
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import LocalEngine
-from heistbench.bench.models.fine_tuning import TrainingRow, train
+from heistbench.bench.models.fine_tuning import Steps, TrainingRow, train, unseen
 from heistbench.bench.models.scratch import random_llama, word_tokenizer
 from heistbench.bench.models.transformers_engine import TransformersEngine
 from heistbench.bench.prompting.compression import Style, compression_prompt
@@ -59,18 +58,13 @@ PUPILS: dict[str, Pupil] = {
 }
 
 
-def steps(name: str, scale: float = 1.0) -> int:
-    """The number of training steps of a pupil."""
-    return PUPILS[name].recipe.steps(int(PUPILS[name].rows * scale))
-
-
 class LessonTask(Protocol):
     """The part of the pocket task that the builder needs beyond the task contract."""
 
     def lessons(self, pupil: str, n: int) -> list[tuple[Prompt, str]]: ...
 
 
-def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: None, scale: float = 1.0) -> dict[str, Any]:
+def build(name: str, folder: Path, progress: Steps = unseen, scale: float = 1.0) -> dict[str, Any]:
     """Train one pupil and return its card. `folder` is replaced once everything is done.
 
     `scale` is the share of the lessons to train on.
@@ -83,7 +77,7 @@ def build(name: str, folder: Path, advance: Callable[[int], None] = lambda n: No
     aside = folder.with_name(folder.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    train(model, tokenizer, examples, pupil.recipe, pupil.seed, aside, advance)
+    train(model, tokenizer, examples, pupil.recipe, pupil.seed, aside, progress)
     card = {
         **{**asdict(pupil), "recipe": pupil.recipe.identity},
         "name": f"pocket-{pupil.role}",

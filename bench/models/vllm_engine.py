@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Stop
@@ -21,10 +21,12 @@ from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.contracts.replies import Family
 from heistbench.bench.models.checkpoints import AS_FILES, Checkpoint
 from heistbench.bench.models.engine import Completed, Completion, LocalEngine, row_seed, unheard
-from heistbench.bench.models.weights import loading
+from heistbench.bench.models.weights import ADAPTER, loading
+from heistbench.bench.storage.store import read_json
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
 
 BATCH = 1024
 """Rows passed to vLLM together. After a crash, rows of finished batches are not generated again."""
@@ -40,8 +42,20 @@ _SETTINGS = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # it would bind the workers of one run to the same core
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
 }
-_loaded: dict[Checkpoint, LLM] = {}
-"""The model that vLLM holds in this process: at most one, since it takes nearly all memory."""
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Of adapters that vLLM has kernels for."""
+_loaded: dict[Loaded, LLM] = {}
+"""The model that vLLM holds in this process: at most one, since it takes nearly all memory. Its adapters come and go."""
+_adapters: dict[Path, int] = {}
+"""The number that vLLM knows an adapter by."""
+
+
+class Loaded(NamedTuple):
+    """What vLLM has loaded: whose weights, and up to which rank it takes adapters on them; 0 is none."""
+
+    source: str
+    revision: str | None
+    rank: int
 
 
 class VllmEngine(LocalEngine):
@@ -81,7 +95,7 @@ class VllmEngine(LocalEngine):
         for start in range(0, len(fits), BATCH):
             part = fits[start : start + BATCH]
             prompts: list[Any] = [{"prompt_token_ids": ids[at]} for at in part]
-            outputs = llm.generate(prompts, [params[at] for at in part], use_tqdm=False)
+            outputs = llm.generate(prompts, [params[at] for at in part], use_tqdm=False, lora_request=_adapter(self._source))
             for at, output in zip(part, outputs, strict=True):
                 done[at] = self._read(output)
                 completed(at, done[at])
@@ -108,19 +122,41 @@ def _unload() -> None:
 
 
 def _load(source: Checkpoint) -> LLM:
-    if source not in _loaded:
+    """The model with an adapter's kernels if need be. One that takes adapters serves all students of its base."""
+    needed = Loaded(source.source, source.revision, _rank(source))
+    held = next(iter(_loaded), None)
+    if held is None or held[:2] != needed[:2] or held.rank < needed.rank:
         _unload()
         folder = source.folder()
         with _quiet(), loading(source.source):
-            _loaded[source] = _library().LLM(
+            _loaded[needed] = _library().LLM(
                 str(folder),
                 load_format="safetensors",
                 trust_remote_code=False,
                 max_model_len=_context(folder),
                 use_tqdm_on_load=False,
+                **({"enable_lora": True, "max_lora_rank": needed.rank} if needed.rank else {}),
                 **_device(),
             )
-    return _loaded[source]
+    return next(iter(_loaded.values()))
+
+
+def _rank(source: Checkpoint) -> int:
+    """The least that vLLM has kernels for and an adapter fits in; 0 without one. Raises HeistError for a larger one."""
+    if source.adapter is None:
+        return 0
+    rank = read_json(source.adapter / ADAPTER)["r"]
+    if rank > _RANKS[-1]:
+        raise HeistError(f"engine vllm: a lora_rank of {rank}; expected at most {_RANKS[-1]}")
+    return next(known for known in _RANKS if known >= rank)
+
+
+def _adapter(source: Checkpoint) -> LoRARequest | None:
+    if source.adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(source.identity, _adapters.setdefault(source.adapter, len(_adapters) + 1), str(source.adapter))
 
 
 def _device() -> dict[str, Any]:

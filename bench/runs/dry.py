@@ -216,7 +216,7 @@ class DryCell(CellContext):
     def resolve(self, reference: str) -> Checkpoint:
         return Checkpoint(reference, reference)
 
-    def made(self, label: str, folder: Path) -> Checkpoint:
+    def made(self, label: str, folder: Path, base: Checkpoint | None = None) -> Checkpoint:
         raise NotImplementedError("a dry run makes no model")
 
     def own_summary(self, trace: str) -> str | None:

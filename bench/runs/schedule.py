@@ -17,6 +17,7 @@ from math import inf
 from pathlib import Path
 from typing import Protocol
 
+from heistbench.bench.contracts.engines import SLOW_TO_START
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.models.checkpoints import resolved
 from heistbench.bench.runs.executors import Executor
@@ -168,9 +169,14 @@ class _Schedule:
         if isinstance(outcome, Failed):
             self._fail(job, outcome)
         elif job.step + 1 < len(steps(job.cell)):
-            self.ready.appendleft(replace(job, step=job.step + 1))  # a cell that was begun comes before the next
+            self._go_on(replace(job, step=job.step + 1))
         else:
             self.watcher.finished(job.at)
+
+    def _go_on(self, job: Job) -> None:
+        """A cell that was begun comes before the next, but where all students are better trained before the first is examined."""
+        put = self.ready.append if job.cell.suite.engine in SLOW_TO_START else self.ready.appendleft
+        put(job)
 
     def _again(self, job: Job, why: Lost) -> None:
         """Run a job again whose machine is gone, but not for ever."""

@@ -70,8 +70,8 @@ class CellContext(ABC):
         """A model reference as a checkpoint on the suite's engine."""
 
     @abstractmethod
-    def made(self, label: str, folder: Path) -> Checkpoint:
-        """The model that an artifact of the store holds."""
+    def made(self, label: str, folder: Path, base: Checkpoint | None = None) -> Checkpoint:
+        """The model that an artifact of the store holds: all its weights, or an adapter on those of `base`."""
 
     def own_summary(self, trace: str) -> str | None:
         """The summary of a trace by the task's own rule; None where there is none."""

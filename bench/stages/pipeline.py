@@ -61,8 +61,9 @@ class StoredCell(CellContext):
         """A model reference as a checkpoint; `scratch/...` is made from the task's own words."""
         return self.result(Scratch(self, reference)) if is_scratch(reference) else self._on_engine(checkpoint(reference))
 
-    def made(self, label: str, folder: Path) -> Checkpoint:
-        return self._on_engine(Checkpoint(f"{label}:{folder.name}", str(folder / "model")))
+    def made(self, label: str, folder: Path, base: Checkpoint | None = None) -> Checkpoint:
+        identity, model = f"{label}:{folder.name}", folder / "model"
+        return self._on_engine(base.tuned(identity, model) if base else Checkpoint(identity, str(model)))
 
     def carry_out(self, attack: Attack, order: Order, desk: Desk) -> Haul:
         with Thief(order.home, self.wall, hidden=[self.store.root, data_folder()]) as thief:

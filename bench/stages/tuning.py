@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -14,7 +15,7 @@ from heistbench.bench.models.fine_tuning import TrainingRow, fine_tune
 from heistbench.bench.models.loading import release_engines
 from heistbench.bench.models.process import gpus
 from heistbench.bench.stages.context import CellContext
-from heistbench.bench.stages.stage import DryRun, Need, Stage, Work, counter
+from heistbench.bench.stages.stage import DryRun, Need, Stage, Work
 from heistbench.bench.storage.store import identify, read_json, write_json
 
 
@@ -61,13 +62,13 @@ class Tuning(Stage[TunedModel]):
         if gpus():
             release_engines()
         rows = self.rows()
-        advance = counter(self.context.progress, self.label, self.recipe.steps(len(rows)))
-        base = self.context.resolve(self.base)
-        write_json(folder / "tuned.json", asdict(fine_tune(base, rows, self.recipe, self.seed, folder / "model", advance)))
+        base, told = self.context.resolve(self.base), partial(self.context.progress, self.label)
+        write_json(folder / "tuned.json", asdict(fine_tune(base, rows, self.recipe, self.seed, folder / "model", told)))
 
     def read(self, folder: Path) -> TunedModel:
         seconds = self.context.store.seconds(folder)
-        return TunedModel(self.context.made(self.label, folder), read_json(folder / "tuned.json")["tokens"], seconds)
+        model = self.context.made(self.label, folder, self.context.resolve(self.base))
+        return TunedModel(model, read_json(folder / "tuned.json")["tokens"], seconds)
 
     def work(self, dry: DryRun) -> Iterable[Work]:
         rows, lengths, recipe = self.rows(), list(self.row_lengths(dry)), self.recipe

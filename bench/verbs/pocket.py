@@ -19,7 +19,7 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
     from rich.console import Console
 
     from heistbench.bench.contracts.registry import suggest
-    from heistbench.bench.models.pocket_models import MEASURED, PUPILS, build, steps
+    from heistbench.bench.models.pocket_models import MEASURED, PUPILS, build
     from heistbench.bench.models.process import hush
     from heistbench.bench.storage.shipped_models import SHIPPED
 
@@ -31,17 +31,17 @@ def build_pocket(names: Sequence[str], out: Path | None, scale: float) -> None:
     hush()
     console, folder = Console(), writable(out or SHIPPED / "pocket")
     for name in names or PUPILS:
-        with _bar(console, f"{name}: training", steps(name, scale)) as advance:
-            card = build(name, folder / name, advance, scale)
+        with _bar(console, f"{name}: training") as steps:
+            card = build(name, folder / name, steps, scale)
         console.print(f"[bold]{name}[/], {MEASURED}:", highlight=False)
         for what, value in card[MEASURED].items():
             console.print(f"  {what}: {value:.3f}", highlight=False)
 
 
 @contextmanager
-def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
     with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task(what, total=total)
-        yield lambda n: progress.advance(bar, n)
+        bar = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

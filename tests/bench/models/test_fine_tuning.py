@@ -21,6 +21,7 @@ from heistbench.bench.models.fine_tuning import (
     _lora,
     _rows_at_once,
     _trainer_class,
+    attention,
     fine_tune,
     merged,
     require,
@@ -67,7 +68,7 @@ def first(base: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> tuple[T
 def tune(base: Checkpoint, tmp_path: Path) -> Callable[..., tuple[TrainingReport, Checkpoint]]:
     def tune(recipe: Recipe = SHORT, seed: int = 0, rows: list[TrainingRow] = ROWS, name: str = "tuned", **more: object):
         folder = tmp_path / name
-        return fine_tune(base, rows, recipe, seed, folder, **more), Checkpoint(name, str(folder))
+        return fine_tune(base, rows, recipe, seed, folder, **more), base.tuned(name, folder)
 
     return tune
 
@@ -145,26 +146,25 @@ def test_without_rows_the_model_stays_as_it_was(base: Checkpoint, tune: Callable
     assert loss(after, ROWS[:4]) == loss(base, ROWS[:4])
 
 
-def test_lora_saves_a_plain_model(base: Checkpoint, tune: Callable) -> None:
-    from transformers import AutoModelForCausalLM
-
+def test_lora_saves_an_adapter_that_is_loaded_as_a_plain_model(base: Checkpoint, tune: Callable) -> None:
     recipe = replace(SHORT, lora_rank=4, lora_alpha=16, learning_rate=3e-2)
     _, after = tune(recipe)
-    files = {path.name for path in Path(after.source).iterdir()}
-    assert "model.safetensors" in files
-    assert not [name for name in files if "adapter" in name]
-    plain, before = AutoModelForCausalLM.from_pretrained(after.source), AutoModelForCausalLM.from_pretrained(base.source)
-    assert plain.state_dict().keys() == before.state_dict().keys()
+    files = {path.name for path in after.adapter.iterdir()}
+    assert "adapter_model.safetensors" in files
+    assert "model.safetensors" not in files
+    assert (after.source, after.identity) == (base.source, "tuned")
+    assert state(after).keys() == state(base).keys()
     assert loss(after, ROWS) < loss(base, ROWS) - 0.3
-    assert weights(after) == weights(tune(recipe, name="again")[1])
+    assert digest(after.adapter / "adapter_model.safetensors") == digest(
+        tune(recipe, name="again")[1].adapter / "adapter_model.safetensors"
+    )
 
 
 def test_lora_trains_linear_layers_and_no_others(base: Checkpoint, tune: Callable) -> None:
     import torch
-    from transformers import AutoModelForCausalLM
 
     _, after = tune(Recipe(epochs=1, batch_size=8, learning_rate=3e-2, lora_rank=2))
-    old, new = (AutoModelForCausalLM.from_pretrained(c.source).state_dict() for c in (base, after))
+    old, new = state(base), state(after)
     changed = {name for name in old if not torch.equal(old[name], new[name])}
     assert any("q_proj" in name for name in changed)
     assert any("down_proj" in name for name in changed)
@@ -182,9 +182,7 @@ def test_a_trained_model_is_loaded_and_run_by_the_engine(tune: Callable) -> None
 
 
 def state(checkpoint: Checkpoint) -> dict:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(checkpoint.source).state_dict()
+    return checkpoint.load()[0].state_dict()
 
 
 def furthest(one: Checkpoint, other: Checkpoint) -> float:
@@ -207,10 +205,10 @@ def test_a_batch_in_parts_trains_what_it_trains_in_one(
     recipe = Recipe(epochs=2, batch_size=8, learning_rate=3e-3, max_length=200, lora_rank=lora_rank)
     whole, at_once = tune(recipe, rows=UNEVEN, name="whole")
     monkeypatch.setattr("heistbench.bench.models.fine_tuning._tokens_at_once", lambda: tokens)
-    told: list[int] = []
-    parts, in_parts = tune(recipe, rows=UNEVEN, name="parts", advance=told.append)
+    told: list[tuple[int, int]] = []
+    parts, in_parts = tune(recipe, rows=UNEVEN, name="parts", progress=lambda *so_far: told.append(so_far))
     assert parts == whole == TrainingReport(27, 0, whole.tokens, 8)
-    assert told == [1] * 8
+    assert told == [(step, 8) for step in range(1, 9)]
     assert furthest(at_once, in_parts) < 1e-5
 
 
@@ -228,14 +226,56 @@ def test_a_gpus_loss_is_a_cpus(tune: Callable, first: tuple[TrainingReport, Chec
     """TRL's own loss, which spares memory, against the library's plain one."""
     monkeypatch.setattr("heistbench.bench.models.fine_tuning._tokens_at_once", lambda: 4 * SHORT.max_length)
     ours = _trainer_class
-    monkeypatch.setattr("heistbench.bench.models.fine_tuning._trainer_class", lambda cuda: ours(True))
+    monkeypatch.setattr("heistbench.bench.models.fine_tuning._trainer_class", lambda large: ours(True))
     assert furthest(tune()[1], first[1]) < 1e-5
 
 
 def test_progress_is_told_step_by_step(tune: Callable) -> None:
-    told: list[int] = []
-    tuned, _ = tune(advance=told.append)
-    assert told == [1] * tuned.steps
+    told: list[tuple[int, int]] = []
+    tuned, _ = tune(progress=lambda *so_far: told.append(so_far))
+    assert told == [(step, tuned.steps) for step in range(1, tuned.steps + 1)]
+
+
+# packing
+
+PACKED = Recipe(epochs=1, batch_size=64, learning_rate=1e-2, max_length=256, packing=True)
+"""All rows in one step."""
+
+
+def test_packed_rows_teach_what_they_teach_apart(tune: Callable) -> None:
+    """Neither attention nor loss crosses from one row into the next: a step of all rows is the same step."""
+    packed, together = tune(PACKED, name="packed")
+    alone, apart = tune(replace(PACKED, packing=False), name="apart")
+    assert packed == alone
+    assert packed.steps == 1
+    assert furthest(together, apart) < 1e-5
+
+
+def test_packed_rows_attend_to_themselves_alone_where_there_are_kernels_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels themselves need a GPU: here it is only seen that they would be taken."""
+    assert attention(PACKED) is None
+    assert _rows_at_once(PACKED) == 1
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("heistbench.bench.models.fine_tuning.find_spec", lambda name: name == "flash_attn")
+    assert attention(PACKED) == "flash_attention_2"
+    assert _rows_at_once(PACKED) == 64
+    assert attention(replace(PACKED, packing=False)) is None
+
+
+def test_rows_are_packed_as_tightly_as_they_fit(tune: Callable) -> None:
+    told: list[tuple[int, int]] = []
+    recipe = replace(PACKED, batch_size=1, epochs=2)
+    tuned, _ = tune(recipe, progress=lambda *so_far: told.append(so_far))
+    least = -(-tuned.tokens // recipe.epochs // recipe.max_length)
+    assert recipe.epochs * least <= tuned.steps <= recipe.epochs * (least + 1)
+    assert tuned.steps < recipe.steps(len(ROWS)) / 2
+    assert told[-1] == (tuned.steps, tuned.steps)
+
+
+def test_what_is_packed_learns(base: Checkpoint, tune: Callable) -> None:
+    tuned, after = tune(replace(PACKED, epochs=12, batch_size=2))
+    assert (tuned.rows, tuned.too_long) == (24, 0)
+    assert loss(after, ROWS) < loss(base, ROWS) - 0.8
 
 
 @given(st.integers(1, 50), st.integers(1, 64), st.integers(0, 500))
@@ -249,8 +289,9 @@ def test_steps_are_batches_times_epochs(epochs: int, batch_size: int, rows: int)
 
 def test_a_recipe_is_told_apart_by_every_field() -> None:
     plain = Recipe()
-    assert plain.identity.keys() == {field.name for field in fields(Recipe)}
-    for name in plain.identity.keys() - {"load_in_4bit"}:
+    assert replace(plain, packing=True).identity.keys() == {field.name for field in fields(Recipe)}
+    assert "packing" not in plain.identity  # records from before it stay comparable
+    for name in replace(plain, packing=True).identity.keys() - {"load_in_4bit"}:
         assert replace(plain, **{name: "other"}).identity != plain.identity  # type: ignore[arg-type]
 
 
@@ -301,8 +342,8 @@ def test_what_is_trained_is_float32(tune: Callable, monkeypatch: pytest.MonkeyPa
     seen: dict[bool, set[torch.dtype]] = {}
     ours = _trainer_class
 
-    def spy(cuda: bool) -> type:
-        class Spy(ours(cuda)):  # type: ignore[misc]
+    def spy(large: bool) -> type:
+        class Spy(ours(large)):  # type: ignore[misc]
             def train(self) -> None:
                 for trained in (True, False):
                     seen[trained] = {p.dtype for p in self.model.parameters() if p.requires_grad == trained}
@@ -314,7 +355,8 @@ def test_what_is_trained_is_float32(tune: Callable, monkeypatch: pytest.MonkeyPa
     _, after = tune(replace(SHORT, epochs=1, lora_rank=lora_rank))
     resting = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     assert seen == {True: {torch.float32}, False: {resting} if lora_rank else set()}
-    assert {weight.dtype for weight in load_file(Path(after.source) / "model.safetensors").values()} == {resting}
+    saved = after.adapter / "adapter_model.safetensors" if lora_rank else Path(after.source) / "model.safetensors"
+    assert {weight.dtype for weight in load_file(saved).values()} == {torch.float32 if lora_rank else resting}
 
 
 def test_an_adapter_beside_four_bits_is_not_rounded_away(base: Checkpoint) -> None:

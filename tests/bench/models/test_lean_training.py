@@ -41,7 +41,7 @@ def trained(base: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def train(rows: list[TrainingRow], make: Callable[[], Any]) -> tuple[list[Any], dict[str, Any]]:
         batches = []
 
-        def spy(cuda: bool) -> Any:
+        def spy(large: bool) -> Any:
             class Spy(make()):  # type: ignore[misc]
                 def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
                     batches.append({name: inputs[name].tolist() for name in ("input_ids", "labels", "attention_mask")})

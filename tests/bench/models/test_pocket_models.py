@@ -25,7 +25,7 @@ from heistbench.bench import (
 from heistbench.bench.contracts.registry import registry
 from heistbench.bench.contracts.replies import render_prompt
 from heistbench.bench.models.checkpoints import checkpoint
-from heistbench.bench.models.pocket_models import MEASURED, PUPILS, build, steps
+from heistbench.bench.models.pocket_models import MEASURED, PUPILS, build
 from heistbench.bench.storage.digests import digest
 from heistbench.bench.storage.shipped_models import SHIPPED
 
@@ -70,13 +70,6 @@ def test_the_command_says_what_it_measured(built: tuple[Path, str]) -> None:
 
 def test_nothing_is_left_beside_it(built: tuple[Path, str]) -> None:
     assert [path.name for path in built[0].parent.iterdir()] == ["base"]
-
-
-@pytest.mark.parametrize("name", PUPILS)
-def test_steps_are_of_the_lessons_share(name: str) -> None:
-    pupil = PUPILS[name]
-    assert steps(name) == -(-pupil.rows // 32) * 2
-    assert 0 < steps(name, SCALE) < steps(name, 0.01)
 
 
 @pytest.mark.parametrize("name", ["victim-2", "compressor"])

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from heistbench.bench import HeistError, Prompt
-from heistbench.bench.contracts.recipes import Sampling
+from heistbench.bench import HeistError, Prompt, render_reply
+from heistbench.bench.contracts.recipes import Recipe, Sampling
 from heistbench.bench.contracts.registry import registry
-from heistbench.bench.models.checkpoints import checkpoint
+from heistbench.bench.models.checkpoints import Checkpoint, checkpoint
+from heistbench.bench.models.fine_tuning import TrainingRow, fine_tune
 from heistbench.bench.models.provider_engine import InspectEngine
 from heistbench.bench.models.transformers_engine import TransformersEngine
-from heistbench.bench.models.vllm_engine import VllmEngine, _loaded
+from heistbench.bench.models.vllm_engine import VllmEngine, _loaded, _rank
 from heistbench.bench.suites.settings import Api
 
 GREEDY = Sampling(max_new_tokens=112)
@@ -55,6 +56,37 @@ def test_a_process_holds_one_model(widen: Widen, prompts: list[Prompt]) -> None:
         assert len(_loaded) == 1
     VllmEngine.unload()
     assert not _loaded
+
+
+@real
+def test_students_with_adapters_share_one_start(widen: Widen, prompts: list[Prompt], tmp_path: Path) -> None:
+    base, task = checkpoint(widen("pocket/base")), registry.build("task", "pocket")
+    problems = task.problems("surrogate", 64)
+    rows = [TrainingRow(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in problems]
+    VllmEngine(base).reply(prompts, GREEDY)
+    loaded, replies = [], []
+    for rank in (3, 8):
+        recipe = Recipe(epochs=8, learning_rate=3e-3, lora_rank=rank)
+        fine_tune(base, rows, recipe, 0, tmp_path / f"{rank}")
+        student = base.tuned(f"student {rank}", tmp_path / f"{rank}")
+        replies.append(VllmEngine(student).reply(prompts, GREEDY))
+        assert replies[-1] == TransformersEngine(student).reply(prompts, GREEDY)
+        loaded.append(next(iter(_loaded.values())))
+    assert replies[0] != replies[1]
+    assert loaded[0] is loaded[1]
+    assert VllmEngine(base).reply(prompts, GREEDY) == TransformersEngine(base).reply(prompts, GREEDY)
+    assert next(iter(_loaded.values())) is loaded[0]
+    VllmEngine.unload()
+
+
+def test_an_adapter_of_too_high_a_rank_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"r": 600}')
+    with pytest.raises(HeistError, match="a lora_rank of 600; expected at most 512"):
+        _rank(Checkpoint("student", "base", adapter=tmp_path))
+    for rank, kernels in ((1, 8), (8, 8), (9, 16), (512, 512)):
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+        assert _rank(Checkpoint("student", "base", adapter=tmp_path)) == kernels
+    assert _rank(Checkpoint("student", "base")) == 0
 
 
 @real

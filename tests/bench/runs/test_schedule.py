@@ -145,6 +145,14 @@ def test_a_cell_that_was_begun_comes_before_the_next(run: Callable) -> None:
     assert [job.at for _, job in executor.jobs] == [0] * 5 + [1] * 5 + [2] * 5
 
 
+def test_all_students_are_trained_before_an_engine_that_is_slow_to_start_examines_the_first(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    few, executor = cells(load_suite(str(suite_file(engine="vllm"))))[:3], FakeExecutor(lambda job: Done())
+    running.run(running.Plan(few, [0, 1, 2]), Store(tmp_path), executor, Watcher())
+    assert [(job.step, job.at) for _, job in executor.jobs] == [(step, at) for step in range(5) for at in range(3)]
+
+
 def test_steps_go_to_slots_that_have_what_they_need(remote_cells: list[Cell], tmp_path: Path) -> None:
     slots: list[frozenset[Need]] = [frozenset({"network", "cpu"}), frozenset({"gpu"})]
     training, side_by_side = threading.Event(), list[bool]()
