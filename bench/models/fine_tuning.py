@@ -18,6 +18,7 @@ from heistbench.bench.contracts.replies import encode
 from heistbench.bench.models.chat_templates import render
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.lean_training import lean_trainer
+from heistbench.bench.models.packing import pack, packed_attention, packed_collator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
@@ -83,7 +84,7 @@ def fine_tune(
     """
     require(recipe)
     with _gpu_memory(recipe):
-        model, tokenizer = source.load(recipe.load_in_4bit, not recipe.lora_rank, attention(recipe))
+        model, tokenizer = source.load(recipe.load_in_4bit, not recipe.lora_rank, packed_attention(recipe))
         return train(model, tokenizer, examples, recipe, seed, folder, progress)
 
 
@@ -152,14 +153,13 @@ def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, f
         optim={"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}[recipe.optimizer],
         max_length=recipe.max_length,
         train_sampling_strategy="random" if recipe.packing else "group_by_length",
-        dataset_kwargs={"skip_prepare_dataset": not recipe.packing},
+        dataset_kwargs={"skip_prepare_dataset": True},
         seed=seed,
         data_seed=seed,
         bf16=cuda,
         use_cpu=not cuda,
         gradient_checkpointing=cuda,
-        packing=recipe.packing,
-        packing_strategy="bfd",
+        packing=False,  # done by then
         report_to="none",
         save_strategy="no",
         logging_strategy="no",
@@ -167,28 +167,22 @@ def _trainer(model: Any, tokenizer: Any, rows: Any, recipe: Recipe, seed: int, f
     )
     config._n_gpu = 1  # a process trains on one GPU; TRL refuses to be one process on several
     trainer = _trainer_class(cuda or recipe.packing)(
-        model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=_lora(recipe), callbacks=[callback]
+        model=model,
+        args=config,
+        train_dataset=pack(rows, recipe) if recipe.packing else rows,
+        data_collator=packed_collator(tokenizer.pad_token_id, bool(packed_attention(recipe))) if recipe.packing else None,
+        processing_class=tokenizer,
+        peft_config=_lora(recipe),
+        callbacks=[callback],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def _rows_at_once(recipe: Recipe) -> int:
-    """The largest part of a batch that divides it and fits a GPU, by the length that rows may have; on a CPU all of it.
-
-    Packed sequences are one after the other where attention would look from each at all others, only to leave them out.
-    """
-    if recipe.packing and attention(recipe) is None:
-        return 1
+    """The largest part of a batch that divides it and fits a GPU, by the length that rows may have; on a CPU all of it."""
     parts = [rows for rows in range(1, recipe.batch_size + 1) if recipe.batch_size % rows == 0]
     return max((rows for rows in parts if rows * recipe.max_length <= _tokens_at_once()), default=1)
-
-
-def attention(recipe: Recipe) -> str | None:
-    """That of packed rows to themselves alone, where its kernels are installed; None for what transformers takes by itself."""
-    import torch
-
-    return "flash_attention_2" if recipe.packing and torch.cuda.is_available() and find_spec("flash_attn") else None
 
 
 def _tokens_at_once() -> int:

@@ -35,7 +35,7 @@ class Examine(Stage[Exam]):
         return {
             "student": student_of(self.context).identity,
             "exam": keyed(self.context.exam),
-            "problems": self.context.digest("test", graded),
+            "questions": self.context.digest("test", graded),
             "sampling": self.context.cell.student.decoding.sampling(),
         }
 

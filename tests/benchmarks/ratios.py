@@ -15,7 +15,10 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as long `other` takes as `ours`, once for each repetition; `note` is what both came to."""
+    """How many times as long `other` takes as `ours`, once for each repetition; `note` is what both came to.
+
+    Without values it says why there are none.
+    """
 
     name: str
     ours: str
@@ -26,14 +29,10 @@ class Ratio:
     @property
     def row(self) -> tuple[str, ...]:
         """For the table: the median and, as its noise, the least and the greatest."""
-        return (
-            self.name,
-            self.ours,
-            self.other,
-            f"{median(self.values):.2f}",
-            f"{min(self.values):.2f}-{max(self.values):.2f}",
-            self.note,
-        )
+        if not self.values:
+            return self.name, self.ours, self.other, "not measured", "", self.note
+        noise = f"{min(self.values):.2f}-{max(self.values):.2f}" if len(self.values) > 1 else ""
+        return self.name, self.ours, self.other, f"{median(self.values):.2f}", noise, self.note
 
 
 Timed = Callable[[], float]

@@ -21,7 +21,6 @@ from heistbench.bench.models.fine_tuning import (
     _lora,
     _rows_at_once,
     _trainer_class,
-    attention,
     fine_tune,
     merged,
     require,
@@ -234,48 +233,6 @@ def test_progress_is_told_step_by_step(tune: Callable) -> None:
     told: list[tuple[int, int]] = []
     tuned, _ = tune(progress=lambda *so_far: told.append(so_far))
     assert told == [(step, tuned.steps) for step in range(1, tuned.steps + 1)]
-
-
-# packing
-
-PACKED = Recipe(epochs=1, batch_size=64, learning_rate=1e-2, max_length=256, packing=True)
-"""All rows in one step."""
-
-
-def test_packed_rows_teach_what_they_teach_apart(tune: Callable) -> None:
-    """Neither attention nor loss crosses from one row into the next: a step of all rows is the same step."""
-    packed, together = tune(PACKED, name="packed")
-    alone, apart = tune(replace(PACKED, packing=False), name="apart")
-    assert packed == alone
-    assert packed.steps == 1
-    assert furthest(together, apart) < 1e-5
-
-
-def test_packed_rows_attend_to_themselves_alone_where_there_are_kernels_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernels themselves need a GPU: here it is only seen that they would be taken."""
-    assert attention(PACKED) is None
-    assert _rows_at_once(PACKED) == 1
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("heistbench.bench.models.fine_tuning.find_spec", lambda name: name == "flash_attn")
-    assert attention(PACKED) == "flash_attention_2"
-    assert _rows_at_once(PACKED) == 64
-    assert attention(replace(PACKED, packing=False)) is None
-
-
-def test_rows_are_packed_as_tightly_as_they_fit(tune: Callable) -> None:
-    told: list[tuple[int, int]] = []
-    recipe = replace(PACKED, batch_size=1, epochs=2)
-    tuned, _ = tune(recipe, progress=lambda *so_far: told.append(so_far))
-    least = -(-tuned.tokens // recipe.epochs // recipe.max_length)
-    assert recipe.epochs * least <= tuned.steps <= recipe.epochs * (least + 1)
-    assert tuned.steps < recipe.steps(len(ROWS)) / 2
-    assert told[-1] == (tuned.steps, tuned.steps)
-
-
-def test_what_is_packed_learns(base: Checkpoint, tune: Callable) -> None:
-    tuned, after = tune(replace(PACKED, epochs=12, batch_size=2))
-    assert (tuned.rows, tuned.too_long) == (24, 0)
-    assert loss(after, ROWS) < loss(base, ROWS) - 0.8
 
 
 @given(st.integers(1, 50), st.integers(1, 64), st.integers(0, 500))
