@@ -3,7 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from heistbench.bench import Attack, Exposure, Kit, Prompt, Question, Sight, Stolen, Target, Truth, attack, invert
+from heistbench.bench import (
+    Attack,
+    Exposure,
+    Kit,
+    Prompt,
+    Question,
+    Search,
+    Sight,
+    Stolen,
+    Target,
+    Truth,
+    attack,
+    filtered,
+    invert,
+)
 
 
 @attack("untrained", version="1-A", threat="none", asks="nothing", control=True)
@@ -32,6 +46,25 @@ class GoldInversion(Attack):
     def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
         exposures = [Exposure(gold) for gold in _truth(kit).gold(questions)]
         return invert(kit, questions, exposures, use_summary=False, adaptive=False)
+
+
+@attack("gold_answer", version="1-A", threat="none", asks="nothing", control=True, privileged=True)
+class GoldAnswer(Attack):
+    """Right answers without traces: the yield of `answer_only` from a victim that is always right."""
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        return [Stolen(q.id, q.text, None, gold) for q, gold in zip(questions, _truth(kit).gold(questions), strict=True)]
+
+
+@attack("gold_filtered", version="1-A", paper="arXiv:2203.14465", threat="none", asks="nothing", control=True, privileged=True)
+class GoldFiltered(Attack):
+    """`answer_filtered` with gold answers in the place of the victim's: STaR as published."""
+
+    samples: int = 4
+    rounds: int = 4
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        return filtered(kit, questions, _truth(kit).gold(questions), Search(self.samples, self.rounds))
 
 
 @attack("shuffled_inversion", version="1-A", paper="arXiv:2603.07267", asks="questions", control=True)
@@ -69,6 +102,22 @@ class WrongTrace(Attack):
         truth = _truth(kit)
         pairs = zip(questions, truth.wrong_traces(questions), truth.gold(questions), strict=True)
         return [Stolen(q.id, q.text, trace, gold) for q, trace, gold in pairs]
+
+
+@attack("other_trace", version="1-A", threat="none", asks="questions", control=True, privileged=True)
+class OtherTrace(Attack):
+    """Another question's true trace before the right answer: the value of a trace's form alone, for any task."""
+
+    @property
+    def needs(self) -> Sight:
+        return "trace"
+
+    def steal(self, target: Target, questions: Sequence[Question], kit: Kit) -> list[Stolen]:
+        truth = _truth(kit)
+        rows = [(q, r.trace) for q, r in zip(questions, truth.replies(questions), strict=True) if r.trace]
+        others = [trace for _, trace in rows[1:] + rows[:1]]
+        gold = truth.gold([q for q, _ in rows])
+        return [Stolen(q.id, q.text, trace, answer) for (q, _), trace, answer in zip(rows, others, gold, strict=True)]
 
 
 def _truth(kit: Kit) -> Truth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from random import Random
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from heistbench.bench.contracts.arguments import kind_of, prompt_fault
 from heistbench.bench.contracts.errors import PluginFailure, one_line
@@ -17,6 +17,8 @@ from heistbench.bench.contracts.nouns import (
     Question,
     Refusal,
     Stolen,
+    Stop,
+    Usage,
     Verdict,
 )
 from heistbench.bench.contracts.places import place_of
@@ -57,6 +59,11 @@ def check_exposure(defense: Defense, exposure: object) -> Exposure:
     _check_field(defense, "release returned an Exposure", "text", exposure.text, str)
     _check_field(defense, "release returned an Exposure", "summary", exposure.summary, str, type(None))
     _check_field(defense, "release returned an Exposure", "refused", exposure.refused, bool)
+    _check_field(defense, "release returned an Exposure", "usage", exposure.usage, Usage)
+    if exposure.stop not in get_args(Stop):
+        raise _failed(
+            defense, f"release returned an Exposure whose stop is {exposure.stop!r}; expected one of {', '.join(get_args(Stop))}"
+        )
     _check_field(defense, "release returned an Exposure", "arguments", arguments, Mapping)
     for part in (*arguments, *arguments.values()):
         _check_field(defense, "release returned an Exposure", "arguments", part, str)

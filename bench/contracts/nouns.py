@@ -151,7 +151,7 @@ class Reply:
 
     def exposed(self, **changes: Any) -> Exposure:
         """All that a user sees of this reply, with changes: what defenses build exposures with."""
-        seen = Exposure(self.text, self.summary, self.stop == "refused", self.arguments)
+        seen = Exposure(self.text, self.summary, self.stop == "refused", self.arguments, self.usage, self.stop)
         return replace(seen, **changes) if changes else seen
 
 
@@ -164,12 +164,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Exactly what left the victim's API for one query, after the defense."""
+    """Exactly what left the victim's API for one query, after the defense.
+
+    As providers do, it says what is billed, hidden reasoning included, and why the reply ended.
+    """
 
     text: str
     summary: str | None = None
     refused: bool = False
     arguments: Mapping[str, str] = field(default_factory=dict)
+    usage: Usage = Usage()
+    stop: Stop = "stop"
 
     @property
     def answered(self) -> bool:

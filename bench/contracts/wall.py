@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 from heistbench.bench.contracts.arguments import examples_for, prompts_for, questions_for, replies_for
 from heistbench.bench.contracts.nouns import Exposure, Prompt, Question, Reply
+
+T = TypeVar("T")
 
 
 class Desk(Protocol):
@@ -24,7 +26,7 @@ class Desk(Protocol):
     def questions_of(self, task: str, n: int) -> list[Question]: ...
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str: ...
     def untuned(self) -> str: ...
-    def generate(self, model: str, prompts: list[Prompt]) -> list[str]: ...
+    def generate(self, model: str, prompts: list[Prompt], temperature: float | None) -> list[str]: ...
     def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]: ...
     def truth_gold(self, ids: list[str]) -> list[str]: ...
     def truth_replies(self, ids: list[str]) -> list[Reply]: ...
@@ -59,9 +61,16 @@ class Tuned:
     _line: Line
     _model: str
 
-    def generate(self, prompts: Sequence[Prompt]) -> list[str]:
-        """One completion per prompt, under the suite's decoding for inverters."""
-        return list(self._line.call("generate", self._model, prompts_for("generate", prompts)))
+    @overload
+    def generate(self, prompts: Sequence[Prompt], temperature: float | None = None) -> list[str]: ...
+    @overload
+    def generate(self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int) -> list[list[str]]: ...
+    def generate(
+        self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int | None = None
+    ) -> list[str] | list[list[str]]:
+        """One completion per prompt, or a list of `samples` of them; see `Kit.surrogate`, but for the suite's inverters."""
+        asked = _repeated(prompts_for("generate", prompts), _samples("generate", samples))
+        return _grouped(self._line.call("generate", self._model, asked, _temperature("generate", temperature)), samples)
 
 
 class Kit:
@@ -81,14 +90,21 @@ class Kit:
             raise TypeError(f"questions_of() takes a task's name and a number, not {task!r} and {n!r}")
         return list(self._line.call("questions_of", task, n))
 
-    def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None) -> list[Reply]:
+    @overload
+    def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None) -> list[Reply]: ...
+    @overload
+    def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int) -> list[list[Reply]]: ...
+    def surrogate(
+        self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int | None = None
+    ) -> list[Reply] | list[list[Reply]]:
         """Replies of the attacker's own reasoning model, trace visible, with a recap in the provider's style.
 
-        `temperature` None is the suite's setting for the surrogate.
+        One per prompt, or a list of `samples` of them. `temperature` None is the suite's setting for the surrogate; at 0 all
+        samples of a prompt are the same. To ask the same again, in this call or the next, is to draw again: at the same place of
+        a theft with the same seed, the same.
         """
-        if temperature is not None and not (isinstance(temperature, (int, float)) and 0 <= temperature < inf):
-            raise TypeError(f"surrogate() takes a temperature of 0 or more, or None, not {temperature!r}")
-        return list(self._line.call("surrogate", prompts_for("surrogate", prompts), temperature))
+        asked = _repeated(prompts_for("surrogate", prompts), _samples("surrogate", samples))
+        return _grouped(self._line.call("surrogate", asked, _temperature("surrogate", temperature)), samples)
 
     def fine_tune(self, examples: Sequence[tuple[Prompt, str]]) -> Tuned:
         """Fine-tune the suite's inverter model on (prompt, completion) rows; the same rows are trained once."""
@@ -121,6 +137,29 @@ class Truth:
     def wrong_traces(self, questions: Sequence[Question]) -> list[str]:
         """Traces of the right form with wrong steps."""
         return list(self._line.call("truth_wrong_traces", _ids("wrong_traces", questions)))
+
+
+def _temperature(verb: str, temperature: float | None) -> float | None:
+    if temperature is not None and not (isinstance(temperature, (int, float)) and 0 <= temperature < inf):
+        raise TypeError(f"{verb}() takes a temperature of 0 or more, or None, not {temperature!r}")
+    return temperature
+
+
+def _samples(verb: str, samples: int | None) -> int:
+    if samples is not None and not (type(samples) is int and samples > 0):
+        raise TypeError(f"{verb}() takes samples of 1 or more, not {samples!r}")
+    return samples or 1
+
+
+def _repeated(prompts: Sequence[Prompt], times: int) -> list[Prompt]:
+    return [prompt for prompt in prompts for _ in range(times)]
+
+
+def _grouped(drawn: Sequence[T], samples: int | None) -> list[T] | list[list[T]]:
+    """What was drawn, in lists of so many for each prompt where samples were asked for."""
+    if samples is None:
+        return list(drawn)
+    return [list(drawn[at : at + samples]) for at in range(0, len(drawn), samples)]
 
 
 def _ids(verb: str, questions: Sequence[Question]) -> list[str]:

@@ -81,9 +81,11 @@ class LocalEngine(ABC):
         """The text the model is given."""
         return render(self.tokenizer, prompt)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, completed: Completed = unheard) -> list[Completion]:
-        """One completion per prompt, as the model wrote it."""
-        return self.complete([self.render(prompt) for prompt in prompts], sampling, [0] * len(prompts), completed)
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, repetitions: Sequence[int] | None = None
+    ) -> list[Completion]:
+        """One completion per prompt, as the model wrote it; see `Engine.reply`."""
+        return self.complete([self.render(prompt) for prompt in prompts], sampling, repetitions or [0] * len(prompts))
 
     def reply(
         self,

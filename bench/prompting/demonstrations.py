@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from heistbench.bench.contracts.nouns import Prompt, Stolen
+from heistbench.bench.contracts.nouns import Prompt
 from heistbench.bench.contracts.replies import CLOSE, OPEN
 from heistbench.bench.contracts.wall import Kit
 from heistbench.bench.scoring.math_text import boxed_answer
@@ -127,12 +127,6 @@ def final_text(text: str) -> str:
     return rf"\boxed{{{boxed}}}" if (boxed := boxed_answer(text)) else _last_line(text)
 
 
-def same_answer(kit: Kit, stolen: Sequence[Stolen]) -> list[Stolen]:
-    """The rows on whose answer the surrogate agrees: the check that is open to an attacker without gold answers."""
-    replies = kit.surrogate([Prompt.of(row.question) for row in stolen], temperature=0.0)
-    return [row for row, reply in zip(stolen, replies, strict=True) if _bare(row.answer) == _bare(reply.text)]
-
-
 def _opening(frame: Frame, name: str) -> str:
     return r"\s+".join(map(re.escape, frame.before.replace("NAME", name).split()))
 
@@ -143,10 +137,6 @@ def _between(text: str, opening: str, closing: str) -> str | None:
         return None
     body = parts[1].rsplit(closing.strip(), 1)[0] if closing else parts[1]
     return body.strip() or None
-
-
-def _bare(text: str) -> str:
-    return boxed_answer(text) or _last_line(text)
 
 
 def _last_line(text: str) -> str:

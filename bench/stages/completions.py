@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heistbench.bench.contracts.nouns import Prompt
+from heistbench.bench.contracts.nouns import Prompt, Reply
+from heistbench.bench.contracts.recipes import Sampling
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.loading import engine
 from heistbench.bench.stages.context import CellContext
@@ -24,12 +25,45 @@ class Texts(NamedTuple):
     seconds: float = 0.0
 
 
+class Draw(NamedTuple):
+    """What a model is asked: prompts, how often each was asked before, how its texts are drawn, and by which seed."""
+
+    prompts: tuple[Prompt, ...]
+    repetitions: tuple[int, ...]
+    decoding: Decoding
+    seed: int = 0
+
+    @classmethod
+    def first(cls, prompts: Sequence[Prompt], decoding: Decoding) -> Draw:
+        """Each prompt once, alike for all seeds."""
+        return cls(tuple(prompts), (0,) * len(prompts), decoding)
+
+    @property
+    def sampling(self) -> Sampling:
+        """As engines take it; greedy texts are the same for all seeds."""
+        return self.decoding.sampling(self.seed)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What tells it apart."""
+        return {"sampling": self.sampling, "prompts": hash_of([self.prompts, self.repetitions])}
+
+    @property
+    def texts(self) -> list[str]:
+        """Of the prompts."""
+        return [prompt.text for prompt in self.prompts]
+
+    def imagined(self, dry: DryRun, author: str) -> list[Reply]:
+        """What a dry run takes for the replies."""
+        return [dry.reply(prompt, author, n) for prompt, n in zip(self.prompts, self.repetitions, strict=True)]
+
+
 class Completions(Stage[Texts]):
-    """One completion per prompt. Subclasses are frozen dataclasses that say which model writes, and how."""
+    """One completion per prompt. Subclasses are frozen dataclasses that say which model writes."""
 
     context: CellContext
     source: Checkpoint
-    prompts: tuple[Prompt, ...]
+    draw: Draw
 
     @property
     @abstractmethod
@@ -37,25 +71,14 @@ class Completions(Stage[Texts]):
         """The reference of the model, as the suite names it."""
 
     @property
-    @abstractmethod
-    def decoding(self) -> Decoding:
-        """How it is drawn from."""
-
-    @property
-    def seed(self) -> int:
-        """Of its draws. Default: one for all cells."""
-        return 0
-
-    @property
     def needs(self) -> Need:
         return "gpu"
 
     def spec(self) -> Mapping[str, Any]:
-        sampling = self.decoding.sampling(self.seed)
-        return {"model": self.source.identity, "sampling": sampling, "prompts": hash_of(self.prompts)}
+        return {"model": self.source.identity, **self.draw.spec}
 
     def build(self, folder: Path) -> None:
-        completions = engine(self.source).generate(self.prompts, self.decoding.sampling(self.seed))
+        completions = engine(self.source).generate(self.draw.prompts, self.draw.sampling, self.draw.repetitions)
         write_lines(folder / "completions.jsonl", list(completions))
 
     def read(self, folder: Path) -> Texts:

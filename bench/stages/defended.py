@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -41,7 +41,7 @@ class Sealed:
         offered = row["prompt"]["tool"]
         tool = offered and Tool(offered["name"], offered["description"], tuple(map(tuple, offered["arguments"])))
         prompt = Prompt(messages, tool, row["prompt"]["think"])
-        return cls(prompt, reply_from(row["reply"]), Exposure(**row["exposure"]), row["reading"])
+        return cls(prompt, reply_from(row["reply"]), exposure_from(row["exposure"]), row["reading"])
 
     @property
     def lost(self) -> bool:
@@ -55,10 +55,10 @@ class Sealed:
 
 
 class DefendedApi:
-    """A victim behind a chain of defenses."""
+    """A victim behind a chain of defenses. What these draw is the luck of a seed, which no attacker knows."""
 
-    def __init__(self, victim: PlainVictim, defenses: Sequence[Defense]) -> None:
-        self._victim, self._defenses = victim, defenses
+    def __init__(self, victim: PlainVictim, defenses: Sequence[Defense], seed: int) -> None:
+        self._victim, self._defenses, self._secret = victim, defenses, f"the victim's {seed}"
         self._repetitions: Counter[Prompt] = Counter()
         self.sealed: list[Sealed] = []
 
@@ -71,10 +71,10 @@ class DefendedApi:
         exposures = []
         for (prompt, repetition), (inner, _) in zip(queries, admitted, strict=True):
             if isinstance(inner, Refusal):
-                reply, exposure = REFUSED, Exposure(inner.reason, refused=True)
+                reply, exposure = REFUSED, Exposure(inner.reason, refused=True, stop="refused")
             else:
                 reply = next(replies)
-                exposure = release(self._defenses, prompt, reply, repetition, "the victim's")
+                exposure = release(self._defenses, prompt, reply, repetition, self._secret)
             self.sealed.append(Sealed(prompt, reply, exposure))
             exposures.append(exposure)
         return exposures
@@ -82,6 +82,11 @@ class DefendedApi:
     def _count(self, prompt: Prompt) -> int:
         self._repetitions[prompt] += 1
         return self._repetitions[prompt] - 1
+
+
+def exposure_from(row: Mapping[str, Any]) -> Exposure:
+    """An exposure from its JSON."""
+    return Exposure(**{**row, "usage": Usage(**row["usage"])})
 
 
 def admit(defenses: Sequence[Defense], prompt: Prompt) -> Prompt | Refusal:

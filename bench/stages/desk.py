@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 
 from heistbench.bench.contracts.errors import BudgetExceeded
 from heistbench.bench.contracts.nouns import Bill, Exposure, Prompt, Question, Reply
@@ -10,11 +11,13 @@ from heistbench.bench.contracts.plugins import Defense
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.engine import Arrived
 from heistbench.bench.stages.budget import price
+from heistbench.bench.stages.completions import Draw
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.defended import DefendedApi, Sealed, release
 from heistbench.bench.stages.inverter import Inversion, InverterTraining
 from heistbench.bench.stages.stage import counter
 from heistbench.bench.stages.surrogate import surrogate_replies
+from heistbench.bench.suites.settings import Decoding
 
 
 class HarnessDesk:
@@ -22,9 +25,10 @@ class HarnessDesk:
 
     def __init__(self, context: CellContext, defenses: Sequence[Defense], budget: int) -> None:
         self._context, self._defenses, self._budget = context, defenses, budget
-        self._api = DefendedApi(context.victim, defenses)
+        self._api = DefendedApi(context.victim, defenses, context.cell.seed)
         self._problems = {problem.question.id: problem for problem in context.attacked}
         self._models: dict[str, Checkpoint] = {}
+        self._drawn = Counter[Hashable]()
         self.bill = Bill()
 
     @property
@@ -43,7 +47,8 @@ class HarnessDesk:
 
     def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
         """Replies of the attacker's own model, kept in the store."""
-        replies, seconds = surrogate_replies(self._context, prompts, temperature)
+        draw = self._draw("surrogate", prompts, self._context.surrogate.decoding.at(temperature))
+        replies, seconds = surrogate_replies(self._context, draw)
         tokens = sum(reply.usage.completion for reply in replies)
         self.bill += Bill(attacker_tokens_generated=tokens, attacker_seconds=seconds)
         return replies
@@ -66,9 +71,10 @@ class HarnessDesk:
         self.bill += Bill(attacker_tokens_trained=tuned.tokens, attacker_seconds=tuned.seconds)
         return self._know(tuned.checkpoint)
 
-    def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
+    def generate(self, model: str, prompts: list[Prompt], temperature: float | None) -> list[str]:
         """Completions of a model that `fine_tune` made, or of the untuned one."""
-        written = self._context.result(Inversion(self._context, self._models[model], tuple(prompts)))
+        draw = self._draw(model, prompts, self._context.inverter.decoding.at(temperature))
+        written = self._context.result(Inversion(self._context, self._models[model], draw))
         self.bill += Bill(attacker_tokens_generated=written.tokens, attacker_seconds=written.seconds)
         return list(written.texts)
 
@@ -90,6 +96,16 @@ class HarnessDesk:
         replies = self._context.victim.reply(queries, self._arrivals(len(queries)))
         self._charge(replies)
         return replies
+
+    def _draw(self, model: str, prompts: Sequence[Prompt], decoding: Decoding) -> Draw:
+        """What this theft has not drawn from the model yet; a greedy text stays what it is."""
+        if not decoding.temperature:
+            return Draw.first(prompts, decoding)
+        repetitions = []
+        for key in ((model, decoding.temperature, prompt) for prompt in prompts):
+            repetitions.append(self._drawn[key])
+            self._drawn[key] += 1
+        return Draw(tuple(prompts), tuple(repetitions), decoding, self._context.cell.seed)
 
     def _know(self, model: Checkpoint) -> str:
         self._models[model.identity] = model

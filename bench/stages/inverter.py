@@ -10,12 +10,11 @@ from heistbench.bench.contracts.nouns import Prompt
 from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.fine_tuning import TrainingRow
-from heistbench.bench.stages.completions import Completions, Texts, written
+from heistbench.bench.stages.completions import Completions, Draw, Texts, written
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import DryRun, Work
 from heistbench.bench.stages.tuning import Tuning
 from heistbench.bench.storage.store import hash_of
-from heistbench.bench.suites.settings import Decoding
 
 InverterRows = tuple[tuple[Prompt, str], ...]
 """Prompts and the completions to learn."""
@@ -58,27 +57,18 @@ class Inversion(Completions):
     kind: ClassVar[str] = "inverted"
     context: CellContext
     source: Checkpoint
-    prompts: tuple[Prompt, ...]
+    draw: Draw
 
     @property
     def model(self) -> str:
         return self.context.inverter.model
 
-    @property
-    def decoding(self) -> Decoding:
-        return self.context.inverter.decoding
-
-    @property
-    def seed(self) -> int:
-        return self.context.cell.seed
-
     def work(self, dry: DryRun) -> Iterable[Work]:
-        texts = [prompt.text for prompt in self.prompts]
-        yield written("inversion", self.model, self.decoding, texts, dry.lengths.trace, dry, dry.times(texts))
+        texts = self.draw.texts
+        yield written("inversion", self.model, self.draw.decoding, texts, dry.lengths.trace, dry, dry.times(texts))
 
     def imagined(self, dry: DryRun) -> Texts:
-        author = f"{self.source.identity}{self.seed}."
-        return Texts([dry.reply(prompt, author).trace or "" for prompt in self.prompts])
+        return Texts([reply.trace or "" for reply in self.draw.imagined(dry, f"{self.source.identity}{self.draw.seed}.")])
 
 
 def inverter_spec(context: CellContext) -> list[Any] | None:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from heistbench.bench.contracts.nouns import Prompt, Reply
+from heistbench.bench.contracts.nouns import Reply
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.replies import split_reply
 from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.prompting.compression import compression_prompt
-from heistbench.bench.stages.completions import Completions, Texts, written
+from heistbench.bench.stages.completions import Completions, Draw, Texts, written
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import DryRun, Work
-from heistbench.bench.suites.settings import Compressor, Decoding
+from heistbench.bench.suites.settings import Compressor
 
 Summarize = Callable[[Sequence[str]], list[str | None]]
 """From traces to summaries of them; None where there is none."""
@@ -29,23 +29,19 @@ class Summaries(Completions):
     context: CellContext
     compressor: Compressor
     source: Checkpoint
-    prompts: tuple[Prompt, ...]
+    draw: Draw
     work_name: str
 
     @property
     def model(self) -> str:
         return self.compressor.model
 
-    @property
-    def decoding(self) -> Decoding:
-        return self.compressor.decoding
-
     def work(self, dry: DryRun) -> Iterable[Work]:
-        texts = [prompt.text for prompt in self.prompts]
-        yield written(self.work_name, self.model, self.decoding, texts, dry.lengths.summary, dry, dry.times_asked(texts))
+        texts = self.draw.texts
+        yield written(self.work_name, self.model, self.draw.decoding, texts, dry.lengths.summary, dry, dry.times_asked(texts))
 
     def imagined(self, dry: DryRun) -> Texts:
-        return Texts([dry.reply(prompt, "c.").summary or "" for prompt in self.prompts])
+        return Texts([reply.summary or "" for reply in self.draw.imagined(dry, "c.")])
 
 
 def with_summaries(replies: Sequence[Reply], summarize: Summarize) -> list[Reply]:
@@ -63,8 +59,8 @@ def summarize(context: CellContext, traces: Sequence[str], compressor: Compresso
         return [context.own_summary(trace) for trace in traces]
     if not traces:
         return []
-    prompts = tuple(compression_prompt(trace, compressor.style) for trace in traces)
-    stage = Summaries(context, compressor, context.resolve(compressor.model), prompts, work_name)
+    draw = Draw.first([compression_prompt(trace, compressor.style) for trace in traces], compressor.decoding)
+    stage = Summaries(context, compressor, context.resolve(compressor.model), draw, work_name)
     return [split_reply(text).answer or None for text in context.result(stage).texts]
 
 

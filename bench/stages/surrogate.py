@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.nouns import Prompt, Reply
-from heistbench.bench.contracts.recipes import Recipe, Sampling
+from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.registry import identity
 from heistbench.bench.contracts.replies import render_reply
 from heistbench.bench.models.checkpoints import Checkpoint
@@ -16,7 +17,7 @@ from heistbench.bench.models.engine import Engine
 from heistbench.bench.models.fine_tuning import TrainingRow
 from heistbench.bench.models.loading import engine
 from heistbench.bench.models.recorded import RecordedEngine
-from heistbench.bench.stages.completions import written
+from heistbench.bench.stages.completions import Draw, written
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.stage import DryRun, Need, Stage, Work
 from heistbench.bench.stages.summaries import summaries_identity, summarize, with_summaries
@@ -24,7 +25,6 @@ from heistbench.bench.stages.tuning import Tuning
 from heistbench.bench.storage.ledger import reply_from
 from heistbench.bench.storage.store import hash_of, read_lines, write_lines
 from heistbench.bench.suites.reply_sources import Recorded, recorded_identity
-from heistbench.bench.suites.settings import Decoding
 
 Replies = tuple[list[Reply], float]
 """Replies, and the seconds they took."""
@@ -67,33 +67,27 @@ class SurrogateReplies(Stage[Replies]):
 
     kind: ClassVar[str] = "surrogate"
     context: CellContext
-    prompts: tuple[Prompt, ...]
-    decoding: Decoding
-    seed: int
+    draw: Draw
 
     @property
     def needs(self) -> Need:
         return "gpu"
 
-    @property
-    def sampling(self) -> Sampling:
-        """How the replies are drawn; greedy ones are the same for all seeds."""
-        return self.decoding.sampling(self.seed)
-
     def spec(self) -> Mapping[str, Any]:
         return {
             "model": surrogate_model(self.context),
             "family": self.context.surrogate.family,
-            "sampling": self.sampling,
-            "prompts": hash_of(self.prompts),
+            **self.draw.spec,
         }
 
     def build(self, folder: Path) -> None:
-        write_lines(folder / "replies.jsonl", self._engine().reply(self.prompts, self.sampling))
+        write_lines(folder / "replies.jsonl", self._engine().reply(self.draw.prompts, self.draw.sampling, self.draw.repetitions))
 
     def _engine(self) -> Engine:
         settings, context = self.context.surrogate, self.context
         if isinstance(settings.source, Recorded):
+            if any(self.draw.repetitions):
+                raise HeistError(f"the recorded surrogate has one reply to each question; {context.cell.attack} asks for more")
             return RecordedEngine([*context.problems("surrogate"), *context.problems("query")])
         return engine(surrogate_checkpoint(context), settings.family)
 
@@ -103,13 +97,13 @@ class SurrogateReplies(Stage[Replies]):
 
     def work(self, dry: DryRun) -> Iterable[Work]:
         settings, length = self.context.surrogate, dry.lengths.trace + dry.lengths.answer
-        texts = [prompt.text for prompt in self.prompts]
+        texts = self.draw.texts
         if isinstance(settings.source, Recorded):
             return [Work("surrogate replies", settings.model, "replayed", rows=dry.times_asked(texts) * len(texts))]
-        return [written("surrogate replies", settings.model, self.decoding, texts, length, dry, dry.times_asked(texts))]
+        return [written("surrogate replies", settings.model, self.draw.decoding, texts, length, dry, dry.times_asked(texts))]
 
     def imagined(self, dry: DryRun) -> Replies:
-        return [dry.reply(prompt, f"s{self.sampling.seed}.") for prompt in self.prompts], 0.0
+        return self.draw.imagined(dry, f"s{self.draw.sampling.seed}."), 0.0
 
 
 def surrogate_checkpoint(context: CellContext) -> Checkpoint:
@@ -135,18 +129,14 @@ def surrogate_spec(context: CellContext) -> list[Any] | None:
     return [surrogate_model(context), settings.family, settings.decoding.model_dump(), summaries]
 
 
-def surrogate_replies(context: CellContext, prompts: Sequence[Prompt], temperature: float | None = None) -> Replies:
-    """The surrogate's replies with summaries in the provider's style; None takes the suite's temperature."""
-    decoding = context.surrogate.decoding
-    if temperature is not None:
-        decoding = decoding.model_copy(update={"temperature": temperature})
-    replies, seconds = context.result(SurrogateReplies(context, tuple(prompts), decoding, context.cell.seed))
+def surrogate_replies(context: CellContext, draw: Draw) -> Replies:
+    """The surrogate's replies with summaries in the provider's style."""
+    replies, seconds = context.result(SurrogateReplies(context, draw))
     unsummarized = [replace(reply, summary=None) for reply in replies]  # what its file may hold was written by another summarizer
     return with_summaries(unsummarized, lambda traces: summarize(context, traces, context.suite.compressor, "summaries")), seconds
 
 
 def surrogate_traces(context: CellContext, prompts: Sequence[Prompt]) -> list[str]:
     """The traces of the surrogate's greedy replies, empty where it had none."""
-    decoding = context.surrogate.decoding.model_copy(update={"temperature": 0.0})
-    replies, _ = context.result(SurrogateReplies(context, tuple(prompts), decoding, 0))
+    replies, _ = context.result(SurrogateReplies(context, Draw.first(prompts, context.surrogate.decoding.at(0.0))))
     return [reply.trace or "" for reply in replies]

@@ -32,10 +32,16 @@ class HonestUse(Stage[Utility]):
     def spec(self) -> Mapping[str, Any]:
         return {
             "defenses": [keyed(defense) for defense in self.context.cell.build_defenses()],
+            "seed": self._seed,
             "victim": self.context.victim.identity,
             "task": keyed(self.context.task),
             "problems": self.context.digest(self.context.honest_split, graded),
         }
+
+    @property
+    def _seed(self) -> int:
+        """Of what the defenses draw; one for all where they draw nothing."""
+        return self.context.cell.seed if any(d.info.random for d in self.context.cell.build_defenses()) else 0
 
     def read(self, folder: Path) -> Utility:
         return Utility(**read_json(folder / "utility.json"))
@@ -61,7 +67,7 @@ class HonestUse(Stage[Utility]):
         self._ask()
 
     def _ask(self) -> tuple[DefendedApi, list[Exposure]]:
-        api = DefendedApi(self.context.victim, self.context.cell.build_defenses())
+        api = DefendedApi(self.context.victim, self.context.cell.build_defenses(), self._seed)
         return api, api.ask(plain_prompts(self.context.honest))
 
 

@@ -41,6 +41,10 @@ class Decoding(Strict):
     max_new_tokens: Count = 512
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
 
+    def at(self, temperature: float | None) -> Decoding:
+        """The same at another temperature; None leaves it."""
+        return self if temperature is None else self.model_copy(update={"temperature": temperature})
+
     def sampling(self, seed: int = 0, **changes: Any) -> Sampling:
         """As the engines take it. Greedy decoding has no use for a seed, and is the same for all of them."""
         settings = replace(Sampling(**self.model_dump(), seed=seed), **changes)

@@ -42,9 +42,12 @@ VARIANTS = [
     "trace_inversion(adaptive=true)",
     "trace_inversion(gate=true)",
     "zero_shot_inversion(use_summary=false)",
+    "answer_filtered(adaptive=true)",
 ]
 """All attacks and controls, and what changes their ways."""
-ASKING = [spec for spec in VARIANTS if ATTACKS[spec.partition("(")[0]].info.asks != "nothing" and spec != "true_trace"]
+PAST = ("true_trace", "other_trace")
+"""Those that see the victim's replies past the defense."""
+ASKING = [spec for spec in VARIANTS if ATTACKS[spec.partition("(")[0]].info.asks != "nothing" and spec not in PAST]
 """Those that query the victim through the defense."""
 
 
@@ -106,7 +109,7 @@ class ScriptedDesk:
     def untuned(self) -> str:
         return "untuned"
 
-    def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
+    def generate(self, model: str, prompts: list[Prompt], temperature: float | None) -> list[str]:
         self.inverted.append((model, prompts))
         return [f" {model} rebuilt {asked_of(prompt)} " for prompt in prompts]
 
@@ -246,7 +249,7 @@ def test_zero_shot_inversion_may_leave_the_summary(steal: Steal, desk: ScriptedD
 @pytest.mark.parametrize("name", ["zero_shot_inversion", "trace_inversion"])
 def test_inversion_takes_the_thoughts_or_else_the_reply(steal: Steal, name: str, said: str, trace: str | None) -> None:
     desk = ScriptedDesk()
-    desk.generate = lambda model, prompts: [said] * len(prompts)
+    desk.generate = lambda model, prompts, temperature: [said] * len(prompts)
     assert {r.trace for r in steal(name, desk)} == {trace}
 
 
@@ -494,6 +497,16 @@ def test_true_trace_leaves_out_what_has_no_answer(steal: Steal) -> None:
     desk = ScriptedDesk()
     desk.truth_replies = lambda ids: [Reply("cut off", None, "", Usage(), "length") for _ in ids]
     assert steal("true_trace", desk) == []
+
+
+def test_other_trace_pairs_each_right_answer_with_the_trace_of_the_next(steal: Steal, desk: ScriptedDesk) -> None:
+    rows = steal("other_trace")
+    assert [(r.trace, r.answer) for r in rows] == [(f"true trace id-{(i + 1) % 5}", f"gold id-{i}") for i in range(5)]
+    assert desk.asked == []
+
+
+def test_gold_answer_has_no_traces(steal: Steal) -> None:
+    assert [(r.trace, r.answer) for r in steal("gold_answer")] == [(None, f"gold id-{i}") for i in range(5)]
 
 
 def test_wrong_trace_pairs_wrong_steps_with_gold(steal: Steal) -> None:

@@ -163,9 +163,9 @@ class PlainLine:
         assert self.suite.inverter
         return checkpoint(self.suite.inverter.model).source
 
-    def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
+    def generate(self, model: str, prompts: list[Prompt], temperature: float | None) -> list[str]:
         assert self.suite.inverter
-        sampling = self.suite.inverter.decoding.sampling(self.cell.seed)
+        sampling = self.suite.inverter.decoding.at(temperature).sampling(self.cell.seed)
         return [completion.text for completion in PlainEngine(model).generate(prompts, sampling)]
 
     def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]:

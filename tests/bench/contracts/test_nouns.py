@@ -23,7 +23,7 @@ def test_bills_add_field_by_field(a: Bill, b: Bill) -> None:
 
 
 def test_the_wall_starts_with_the_nouns() -> None:
-    assert {f.name for f in dataclasses.fields(Exposure)} == {"text", "summary", "refused", "arguments"}
+    assert {f.name for f in dataclasses.fields(Exposure)} == {"text", "summary", "refused", "arguments", "usage", "stop"}
     assert {f.name for f in dataclasses.fields(Question)} == {"id", "text", "metadata"}
 
 
@@ -83,7 +83,9 @@ replies = st.builds(
 
 @given(replies)
 def test_all_but_the_trace_is_exposed(reply: Reply) -> None:
-    assert reply.exposed() == Exposure(reply.text, reply.summary, reply.stop == "refused", reply.arguments)
+    assert reply.exposed() == Exposure(
+        reply.text, reply.summary, reply.stop == "refused", reply.arguments, reply.usage, reply.stop
+    )
 
 
 @given(replies, st.text())

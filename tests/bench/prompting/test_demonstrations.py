@@ -22,12 +22,13 @@ from heistbench.bench import (
     final_text,
     read_exposed,
     read_shown,
-    same_answer,
     show,
 )
 from heistbench.bench.prompting.demonstrations import POOL
+from heistbench.bench.prompting.filtering import same_answer
 
 wrappers = pytest.mark.parametrize("wrapper", WRAPPERS)
+
 words = st.lists(st.text("abc3.,+-=;\\{}^", min_size=1, max_size=6), min_size=1, max_size=8)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from heistbench.bench import HeistError, Prompt, Reply
 from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.stages.completions import Draw
 from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.pipeline import StoredCell
 from heistbench.bench.stages.surrogate import SurrogateReplies, surrogate_checkpoint
@@ -82,7 +83,7 @@ def test_surrogate_replies_are_kept(context_of: Callable[..., StoredCell], monke
 
     def replies() -> tuple[list[Reply], float]:
         context = context_of()
-        return context.result(SurrogateReplies(context, prompts, Decoding(max_new_tokens=4), seed=0))
+        return context.result(SurrogateReplies(context, Draw.first(prompts, Decoding(max_new_tokens=4))))
 
     first = replies()
     monkeypatch.setattr("heistbench.bench.stages.surrogate.engine", lambda *source: pytest.fail("asked the model again"))

@@ -17,6 +17,7 @@ import heistbench.bench.stages
 from heistbench.bench import Prompt
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.stages.collect import Collect
+from heistbench.bench.stages.completions import Draw
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.inverter import Inversion, InverterTraining
 from heistbench.bench.stages.overlap import Overlap, OverlapBounds
@@ -50,13 +51,13 @@ STAGES = sorted(
 PROMPTS = (Prompt.of("start 3 ; s1 plus 4"),)
 MODEL = Checkpoint("pocket/base", "pocket/base")
 PARAMETERS: dict[type, tuple[Any, ...]] = {
-    Inversion: (MODEL, PROMPTS),
+    Inversion: (MODEL, Draw.first(PROMPTS, Decoding())),
     InverterTraining: (((PROMPTS[0], "7"),),),
     Overlap: ("words",),
     OverlapBounds: ("words",),
     Scratch: ("scratch/16x1",),
-    Summaries: (Compressor(model="pocket/compressor"), MODEL, PROMPTS, "summaries"),
-    SurrogateReplies: (PROMPTS, Decoding(), 0),
+    Summaries: (Compressor(model="pocket/compressor"), MODEL, Draw.first(PROMPTS, Decoding()), "summaries"),
+    SurrogateReplies: (Draw.first(PROMPTS, Decoding()),),
 }
 """Of stages that take more than a context."""
 REMOTE = {"model": "inspect:openai/some-model", "api": {"shows": "trace"}}

@@ -33,7 +33,7 @@ class FakeEngine:
     def __init__(self, said: Sequence[str]) -> None:
         self.said, self.asked = said, list[tuple[Sequence[Prompt], Sampling]]()
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, repetitions: Sequence[int]) -> list[Completion]:
         self.asked.append((prompts, sampling))
         return [Completion(text, "stop", 1, 1) for text in self.said]
 

@@ -59,6 +59,9 @@ class Refusing(Defense):
         return Exposure("no", refused=True) if refused else reply.exposed()
 
 
+USAGE = Usage(1, 2, 1)
+
+
 @dataclass
 class FakeVictim:
     """Repeats what it is asked; remembers it."""
@@ -67,7 +70,7 @@ class FakeVictim:
 
     def reply(self, queries: Sequence[tuple[Prompt, int]], arrived: Arrived = unheard, summaries: bool = True) -> list[Reply]:
         self.asked += queries
-        return [Reply("hidden", "recap", f"{prompt.text} = 7", Usage(1, 2, 1), "stop") for prompt, _ in queries]
+        return [Reply("hidden", "recap", f"{prompt.text} = 7", USAGE, "stop") for prompt, _ in queries]
 
 
 def prompts(*texts: str) -> list[Prompt]:
@@ -80,13 +83,13 @@ def prompts(*texts: str) -> list[Prompt]:
 def test_defenses_compose_left_to_right() -> None:
     chain = [Marking("a"), Marking("b")]
     assert admit(chain, Prompt.of("q")) == Prompt.of("qab")
-    assert release(chain, Prompt.of("q"), PLAIN, 0, "s") == Exposure("the answer is 41ab", "recap 3ab")
+    assert release(chain, Prompt.of("q"), PLAIN, 0, "s") == Exposure("the answer is 41ab", "recap 3ab", usage=PLAIN.usage)
     victim = FakeVictim()
-    assert DefendedApi(victim, chain).ask(prompts("q")) == [Exposure("qab = 7ab", "recapab")]
+    assert DefendedApi(victim, chain, 0).ask(prompts("q")) == [Exposure("qab = 7ab", "recapab", usage=USAGE)]
 
 
 def test_no_defense_shows_answer_and_summary() -> None:
-    assert release([], Prompt.of("q"), PLAIN, 0, "s") == Exposure("the answer is 41", "recap 3")
+    assert release([], Prompt.of("q"), PLAIN, 0, "s") == Exposure("the answer is 41", "recap 3", usage=PLAIN.usage)
 
 
 def test_a_later_defense_gets_what_the_former_let_through() -> None:
@@ -96,20 +99,20 @@ def test_a_later_defense_gets_what_the_former_let_through() -> None:
 
 def test_a_refused_prompt_never_reaches_the_victim() -> None:
     victim = FakeVictim()
-    api = DefendedApi(victim, [Marking("a"), Refusing("bad"), Marking("b")])
+    api = DefendedApi(victim, [Marking("a"), Refusing("bad"), Marking("b")], 0)
     exposures = api.ask(prompts("good", "bad", "fine"))
     assert exposures == [
-        Exposure("goodab = 7ab", "recapab"),
-        Exposure("no bad", refused=True),
-        Exposure("fineab = 7ab", "recapab"),
+        Exposure("goodab = 7ab", "recapab", usage=USAGE),
+        Exposure("no bad", refused=True, stop="refused"),
+        Exposure("fineab = 7ab", "recapab", usage=USAGE),
     ]
     assert [prompt.text for prompt, _ in victim.asked] == ["goodab", "fineab"]
 
 
 def test_a_victim_is_not_asked_for_nothing() -> None:
     victim = FakeVictim()
-    assert DefendedApi(victim, [Refusing("bad")]).ask(prompts("bad")) == [Exposure("no bad", refused=True)]
-    assert DefendedApi(victim, []).ask([]) == []
+    assert DefendedApi(victim, [Refusing("bad")], 0).ask(prompts("bad")) == [Exposure("no bad", refused=True, stop="refused")]
+    assert DefendedApi(victim, [], 0).ask([]) == []
     assert victim.asked == []
 
 
@@ -120,7 +123,7 @@ def test_a_refused_reply_stops_the_chain() -> None:
 
 def test_what_the_victim_refuses_meets_no_defense() -> None:
     refused = Reply(None, None, "I cannot", Usage(), "refused")
-    assert release([Marking("b")], Prompt.of("q"), refused, 0, "s") == Exposure("I cannot", None, refused=True)
+    assert release([Marking("b")], Prompt.of("q"), refused, 0, "s") == Exposure("I cannot", None, refused=True, stop="refused")
 
 
 def test_a_call_of_a_tool_passes_every_defense() -> None:
@@ -137,7 +140,7 @@ def test_a_call_of_a_tool_passes_every_defense() -> None:
 
 def test_a_boundary_reaches_the_victim_and_the_record_shows_what_was_asked() -> None:
     victim = FakeVictim()
-    api = DefendedApi(victim, defenses_of("boundary_prompt+noise_answers(rate=0)"))
+    api = DefendedApi(victim, defenses_of("boundary_prompt+noise_answers(rate=0)"), 0)
     api.ask(prompts("q"))
     assert victim.asked[0][0].messages[0].role == "system"
     assert [sealed.prompt for sealed in api.sealed] == prompts("q")
@@ -145,11 +148,11 @@ def test_a_boundary_reaches_the_victim_and_the_record_shows_what_was_asked() -> 
 
 def test_what_an_outage_swallowed_meets_no_defense() -> None:
     lost = Reply(None, None, "", Usage(), "error")
-    assert release([Marking("b")], Prompt.of("q"), lost, 0, "s") == Exposure("")
+    assert release([Marking("b")], Prompt.of("q"), lost, 0, "s") == Exposure("", stop="error")
 
 
 def test_every_query_is_sealed_with_reply_and_exposure() -> None:
-    api = DefendedApi(FakeVictim(), [Refusing("bad"), Marking("b")])
+    api = DefendedApi(FakeVictim(), [Refusing("bad"), Marking("b")], 0)
     exposures = api.ask(prompts("good", "bad"))
     assert [s.exposure for s in api.sealed] == exposures
     assert [s.prompt.text for s in api.sealed] == ["good", "bad"]
@@ -159,7 +162,7 @@ def test_every_query_is_sealed_with_reply_and_exposure() -> None:
 
 def test_coming_back_is_counted_prompt_by_prompt() -> None:
     victim = FakeVictim()
-    api = DefendedApi(victim, [])
+    api = DefendedApi(victim, [], 0)
     api.ask(prompts("a", "b", "a"))
     api.ask(prompts("a", "c"))
     assert [(prompt.text, before) for prompt, before in victim.asked] == [("a", 0), ("b", 0), ("a", 1), ("a", 2), ("c", 0)]
@@ -185,7 +188,7 @@ def test_a_defense_that_draws_says_so() -> None:
 
 def served(spec: str, times: int, questions: int = 40) -> list[list[str]]:
     """What a defended victim serves each time all questions are asked."""
-    api, asked = DefendedApi(FakeVictim(), defenses_of(spec)), prompts(*(f"question {i}" for i in range(questions)))
+    api, asked = DefendedApi(FakeVictim(), defenses_of(spec), 0), prompts(*(f"question {i}" for i in range(questions)))
     return [[exposure.text for exposure in api.ask(asked)] for _ in range(times)]
 
 
@@ -202,6 +205,14 @@ def test_fresh_noise_is_drawn_anew_for_a_prompt_that_comes_back() -> None:
     assert any(0 < n < 5 for n in often)
 
 
+def test_another_seed_is_other_noise() -> None:
+    """What a defense draws is luck as well: who is lucky once need not be lucky with the next seed."""
+    chain, asked = defenses_of("noise_answers(rate=0.5)"), prompts(*(f"question {i}" for i in range(40)))
+    first, again, other = ([e.text for e in DefendedApi(FakeVictim(), chain, seed).ask(asked)] for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
 def test_fresh_noise_is_the_same_for_the_same_history() -> None:
     assert served("noise_answers(fresh=true)", 3) == served("noise_answers(fresh=true)", 3)
 
@@ -209,8 +220,8 @@ def test_fresh_noise_is_the_same_for_the_same_history() -> None:
 @pytest.mark.parametrize("fresh", ["true", "false"])
 def test_noise_does_not_hang_on_what_else_is_asked(fresh: str) -> None:
     chain = defenses_of(f"noise_answers(fresh={fresh})")
-    alone = [DefendedApi(FakeVictim(), chain).ask([prompt])[0] for prompt in prompts("a", "b", "c")]
-    assert DefendedApi(FakeVictim(), chain).ask(prompts("c", "a", "b")) == [alone[2], alone[0], alone[1]]
+    alone = [DefendedApi(FakeVictim(), chain, 0).ask([prompt])[0] for prompt in prompts("a", "b", "c")]
+    assert DefendedApi(FakeVictim(), chain, 0).ask(prompts("c", "a", "b")) == [alone[2], alone[0], alone[1]]
 
 
 @pytest.mark.parametrize("fresh", ["true", "false"])
@@ -434,7 +445,7 @@ def test_an_outage_is_one_for_those_who_ask_one_by_one_too(make: Callable[..., V
 
 def test_an_outage_is_no_answer_and_no_refusal(make: Callable[..., VictimModel]) -> None:
     assert OUTAGE == 0.01
-    exposure = DefendedApi(make(failing("a"), API), defenses_of("noise_answers(rate=1)")).ask(prompts("a"))[0]
+    exposure = DefendedApi(make(failing("a"), API), defenses_of("noise_answers(rate=1)"), 0).ask(prompts("a"))[0]
     assert not exposure.answered
     assert not exposure.refused
 
@@ -562,7 +573,7 @@ class TestShippedVictim:
 
     def test_the_boundary_keeps_nothing_from_it(self, shipped: Callable[..., VictimModel]) -> None:
         problems = POCKET.problems("dev", 8)
-        api = DefendedApi(shipped(), defenses_of("boundary_prompt"))
+        api = DefendedApi(shipped(), defenses_of("boundary_prompt"), 0)
         exposures = api.ask([Prompt.of(p.question.text) for p in problems])
         assert sum(e.text == p.gold for p, e in zip(problems, exposures, strict=True)) >= 7
 

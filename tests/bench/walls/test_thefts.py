@@ -49,7 +49,7 @@ class FakeDesk:
     def untuned(self) -> str:
         return "no model of ours"
 
-    def generate(self, model: str, prompts: list[Prompt]) -> list[str]:
+    def generate(self, model: str, prompts: list[Prompt], temperature: float | None) -> list[str]:
         return [f"{model}: {p.text}" for p in prompts]
 
     def rehearse(self, prompts: list[Prompt], replies: list[Reply]) -> list[Exposure]:
