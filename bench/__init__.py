@@ -25,7 +25,7 @@ from heistbench.bench.contracts.nouns import (
 from heistbench.bench.contracts.plugins import Attack, Defense, Task
 from heistbench.bench.contracts.replies import Parts, render_call, render_reply, split_reply
 from heistbench.bench.contracts.splits import examination_only, first, hundredth
-from heistbench.bench.contracts.wall import Kit, Target, Truth
+from heistbench.bench.contracts.wall import Kit, Target, Truth, truth_of
 from heistbench.bench.prompting.compression import Style, compression_prompt
 from heistbench.bench.prompting.demonstrations import (
     WRAPPERS,
@@ -132,6 +132,7 @@ __all__ = [
     "text_of",
     "tidy",
     "tool_prompt",
+    "truth_of",
     "with_boundary",
     "write_trace",
 ]

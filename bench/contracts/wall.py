@@ -21,7 +21,7 @@ class Desk(Protocol):
     """The calls that the harness answers. `truth_*` are refused unless the control is privileged."""
 
     def ask(self, prompts: list[Prompt]) -> list[Exposure]: ...
-    def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]: ...
+    def surrogate(self, prompts: list[Prompt], temperature: float | None, summaries: bool) -> list[Reply]: ...
     def own_questions(self) -> list[Question]: ...
     def questions_of(self, task: str, n: int) -> list[Question]: ...
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str: ...
@@ -91,20 +91,29 @@ class Kit:
         return list(self._line.call("questions_of", task, n))
 
     @overload
-    def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None) -> list[Reply]: ...
-    @overload
-    def surrogate(self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int) -> list[list[Reply]]: ...
     def surrogate(
-        self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int | None = None
+        self, prompts: Sequence[Prompt], temperature: float | None = None, *, summaries: bool = True
+    ) -> list[Reply]: ...
+    @overload
+    def surrogate(
+        self, prompts: Sequence[Prompt], temperature: float | None = None, *, samples: int, summaries: bool = True
+    ) -> list[list[Reply]]: ...
+    def surrogate(
+        self,
+        prompts: Sequence[Prompt],
+        temperature: float | None = None,
+        *,
+        samples: int | None = None,
+        summaries: bool = True,
     ) -> list[Reply] | list[list[Reply]]:
-        """Replies of the attacker's own reasoning model, trace visible, with a recap in the provider's style.
+        """Replies of the attacker's own reasoning model, trace visible, with a recap in the provider's style if `summaries`.
 
         One per prompt, or a list of `samples` of them. `temperature` None is the suite's setting for the surrogate; at 0 all
         samples of a prompt are the same. To ask the same again, in this call or the next, is to draw again: at the same place of
-        a theft with the same seed, the same.
+        a theft with the same seed, the same. A recap may take another model's work: who reads none asks for none.
         """
         asked = _repeated(prompts_for("surrogate", prompts), _samples("surrogate", samples))
-        return _grouped(self._line.call("surrogate", asked, _temperature("surrogate", temperature)), samples)
+        return _grouped(self._line.call("surrogate", asked, _temperature("surrogate", temperature), bool(summaries)), samples)
 
     def fine_tune(self, examples: Sequence[tuple[Prompt, str]]) -> Tuned:
         """Fine-tune the suite's inverter model on (prompt, completion) rows; the same rows are trained once."""
@@ -137,6 +146,13 @@ class Truth:
     def wrong_traces(self, questions: Sequence[Question]) -> list[str]:
         """Traces of the right form with wrong steps."""
         return list(self._line.call("truth_wrong_traces", _ids("wrong_traces", questions)))
+
+
+def truth_of(kit: Kit) -> Truth:
+    """The truth that a privileged control is given. Raises TypeError in any other."""
+    if kit.truth is None:
+        raise TypeError("only a control that is declared privileged is given the truth")
+    return kit.truth
 
 
 def _temperature(verb: str, temperature: float | None) -> float | None:

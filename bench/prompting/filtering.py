@@ -52,7 +52,7 @@ def filtered(
     for _ in range(how.rounds):
         if not (open_ := [question for question in questions if question.id not in rows]):
             break
-        for question, replies in zip(open_, kit.surrogate(_prompts(open_), samples=how.samples), strict=True):
+        for question, replies in zip(open_, kit.surrogate(_prompts(open_), samples=how.samples, summaries=False), strict=True):
             found[question.id] += [reply for reply in replies if reply.trace and reply.stop == "stop"]
         rows |= {q.id: row for q, a in pairs if q.id not in rows and (row := _row(q, a, found[q.id], how, CERTAIN))}
     if doubt.altered:
@@ -71,7 +71,7 @@ def doubt_of(kit: Kit) -> Doubt:
 
 def same_answer(kit: Kit, stolen: Sequence[Stolen]) -> list[Stolen]:
     """The rows on whose answer the surrogate's one greedy reply agrees: the check of who takes traces from the victim itself."""
-    replies = kit.surrogate([Prompt.of(row.question) for row in stolen], temperature=0.0)
+    replies = kit.surrogate([Prompt.of(row.question) for row in stolen], temperature=0.0, summaries=False)
     return [row for row, reply in zip(stolen, replies, strict=True) if bare_answer(row.answer) == bare_answer(reply.text)]
 
 

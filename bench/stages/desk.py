@@ -45,10 +45,10 @@ class HarnessDesk:
         self._charge([sealed.reply for sealed in self.sealed[first:]])
         return exposures
 
-    def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
+    def surrogate(self, prompts: list[Prompt], temperature: float | None, summaries: bool) -> list[Reply]:
         """Replies of the attacker's own model, kept in the store."""
         draw = self._draw("surrogate", prompts, self._context.surrogate.decoding.at(temperature))
-        replies, seconds = surrogate_replies(self._context, draw)
+        replies, seconds = surrogate_replies(self._context, draw, summaries)
         tokens = sum(reply.usage.completion for reply in replies)
         self.bill += Bill(attacker_tokens_generated=tokens, attacker_seconds=seconds)
         return replies

@@ -129,10 +129,12 @@ def surrogate_spec(context: CellContext) -> list[Any] | None:
     return [surrogate_model(context), settings.family, settings.decoding.model_dump(), summaries]
 
 
-def surrogate_replies(context: CellContext, draw: Draw) -> Replies:
-    """The surrogate's replies with summaries in the provider's style."""
+def surrogate_replies(context: CellContext, draw: Draw, summaries: bool) -> Replies:
+    """The surrogate's replies, with summaries in the provider's style where these are wanted."""
     replies, seconds = context.result(SurrogateReplies(context, draw))
     unsummarized = [replace(reply, summary=None) for reply in replies]  # what its file may hold was written by another summarizer
+    if not summaries:
+        return unsummarized, seconds
     return with_summaries(unsummarized, lambda traces: summarize(context, traces, context.suite.compressor, "summaries")), seconds
 
 

@@ -82,7 +82,7 @@ class ScriptedDesk:
         self.asked += prompts
         return [self.expose(prompt) for prompt in prompts]
 
-    def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
+    def surrogate(self, prompts: list[Prompt], temperature: float | None, summaries: bool) -> list[Reply]:
         self.surrogate_calls.append((prompts, temperature))
         return [self.think(prompt) for prompt in prompts]
 

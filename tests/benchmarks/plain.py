@@ -147,7 +147,7 @@ class PlainLine:
         self.asked = self.replies(self.cell.victim.model, self.cell.victim.decoding, prompts)
         return [release(self.defenses, p, reply, 0, "plain") for p, reply in zip(prompts, self.asked, strict=True)]
 
-    def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
+    def surrogate(self, prompts: list[Prompt], temperature: float | None, summaries: bool) -> list[Reply]:
         assert self.suite.surrogate
         return self.replies(self.suite.surrogate.model, self.suite.surrogate.decoding, prompts, temperature)
 

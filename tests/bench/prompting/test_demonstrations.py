@@ -46,7 +46,7 @@ class FakeKit:
         self.borrowed.append((task, n))
         return [Question(f"b{i}", f"{task} {i}") for i in range(n)]
 
-    def surrogate(self, prompts: list[Prompt], temperature: float | None = None) -> list[Reply]:
+    def surrogate(self, prompts: list[Prompt], temperature: float | None = None, summaries: bool = True) -> list[Reply]:
         assert temperature == 0.0
         self.asked += prompts
         return [

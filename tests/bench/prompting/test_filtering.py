@@ -26,7 +26,7 @@ class FakeKit:
     def questions(self) -> list[Question]:
         return self.own
 
-    def surrogate(self, prompts: Sequence[Prompt], samples: int | None = None) -> list:
+    def surrogate(self, prompts: Sequence[Prompt], samples: int | None = None, summaries: bool = True) -> list:
         self.calls.append(([prompt.text for prompt in prompts], samples))
         if samples is None:
             return [self._reply("7", f"own {prompt.text}") for prompt in prompts]

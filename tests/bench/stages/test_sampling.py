@@ -62,7 +62,7 @@ def test_a_model_of_the_attackers_own_can_be_sampled(kit_of: Callable[..., Kit])
 def test_all_samples_are_billed(kit_of: Callable[..., Kit], suite_file: Callable[..., Path], tmp_path: Path) -> None:
     context = StoredCell(cells(load_suite(str(suite_file())))[0], Store(tmp_path / "store"))
     desk = HarnessDesk(context, [], 10)
-    replies = desk.surrogate(PROMPTS * 3, 1.5)
+    replies = desk.surrogate(PROMPTS * 3, 1.5, False)
     assert desk.bill.attacker_tokens_generated == sum(reply.usage.completion for reply in replies)
 
 

@@ -34,7 +34,7 @@ class FakeDesk:
             raise self.error
         return [Exposure(prompt.text.upper(), arguments={"tool": "called"} if prompt.tool else {}) for prompt in prompts]
 
-    def surrogate(self, prompts: list[Prompt], temperature: float | None) -> list[Reply]:
+    def surrogate(self, prompts: list[Prompt], temperature: float | None, summaries: bool) -> list[Reply]:
         return [Reply(f"at {temperature}", None, p.text, Usage(1, 2, 3), "stop") for p in prompts]
 
     def own_questions(self) -> list[Question]:
