@@ -7,6 +7,7 @@ what all rows of a batch begin with, such as an inverter's instruction, is compu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def lean_trainer() -> type[SFTTrainer]:
     from trl import SFTTrainer
 
     class LeanTrainer(SFTTrainer):  # type: ignore[misc]
+        weights: Sequence[torch.nn.Parameter] = ()
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             # It collects all of Python's garbage before each training, which takes as long as a dozen steps.
@@ -50,7 +53,9 @@ def lean_trainer() -> type[SFTTrainer]:
             return 0
 
         def _clip_grad_norm(self, model: Any) -> torch.Tensor:
-            return torch.nn.utils.clip_grad_norm_(model.parameters(), self.args.max_grad_norm)
+            if not self.weights:
+                self.weights = list(model.parameters())  # to walk through a model takes half a millisecond
+            return torch.nn.utils.clip_grad_norm_(self.weights, self.args.max_grad_norm)
 
     return LeanTrainer
 

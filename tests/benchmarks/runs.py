@@ -59,17 +59,15 @@ def cached(repetitions: int) -> Iterator[Ratio]:
 
 
 def growth(repetitions: int) -> Iterator[Ratio]:
-    """What four defenses cost of what one costs, two seeds of one, and one worker of two."""
+    """What four defenses cost of what one costs, and two seeds of one."""
     four = ["none", "redact_summary", "redact_summary(level=all)", "noise_answers"]
     with TemporaryDirectory() as folder:
         home, out = Path(folder), Path(folder, "out")
         one = _fresh(write_suite(home / "one.yaml", **SOME, defenses=["none"]), out)
         defenses = _fresh(write_suite(home / "four.yaml", **SOME, defenses=four), out)
         seeds = _fresh(write_suite(home / "two.yaml", **SOME, defenses=["none"], seeds=[0, 1]), out)
-        alone = _fresh(home / "one.yaml", out, "--jobs", 1)
         yield Ratio("growth", "one defense", "four defenses", side_by_side(one, defenses, repetitions))
         yield Ratio("growth", "one seed", "two seeds", side_by_side(one, seeds, repetitions))
-        yield Ratio("workers", "a worker a core", "one worker", side_by_side(one, alone, repetitions))
 
 
 def _fresh(suite: Path, out: Path, *words: object) -> Timed:
