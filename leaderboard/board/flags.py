@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from heistbench.bench.scoring.overlap import headline
 from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.records import Record
 from heistbench.bench.suites.files import load_suite, shipped_suites
+from heistbench.leaderboard.board.gains import NONE, named
 
+SATURATED = 0.98
+"""The undefended accuracy of students from which a stronger attack can no longer be told."""
 CONTAMINATED = 0.05
 """The share of questions that may share an n-gram with another split's before a panel is flagged."""
 
@@ -31,7 +35,52 @@ def sentence(splits: str, share: float) -> str:
 
 def flags(records: Sequence[Record]) -> tuple[str, ...]:
     """Every flag of a panel's records, in words."""
-    return (*_contaminated(records), *_edited(records), *_uncommitted(records), *_other_recipes(records))
+    raised = (_contaminated, _edited, _uncommitted, _other_recipes, _no_entropy, _always_right, _saturated, _twins)
+    return tuple(flag for raise_ in raised for flag in raise_(records))
+
+
+def _no_entropy(records: Sequence[Record]) -> Iterator[str]:
+    """A victim that writes the same trace when it is asked again."""
+    ceilings = [value for r in records for o in r.overlap.values() if (value := _headline(o.ceiling_victim_again)) is not None]
+    if ceilings and min(ceilings) == 1:
+        yield "the victim has no entropy: asked again, it writes the same trace; nothing here speaks of victims that sample"
+
+
+def _always_right(records: Sequence[Record]) -> Iterator[str]:
+    """A victim whose visible answers are the gold answers."""
+    plain = [record.utility for record in records if record.arm.defense == NONE]
+    if plain and all(utility.n and utility.accuracy == 1 for utility in plain):
+        yield "the victim is always right: what its answers give cannot be told from what gold answers give"
+
+
+def _saturated(records: Sequence[Record]) -> Iterator[str]:
+    """Attacks whose undefended students have no room above them."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        if record.arm.defense == NONE and not record.arm.control:
+            scores[record.arm.attack.spec].append(record.exam.accuracy)
+    full = sorted(attack for attack, of_attack in scores.items() if sum(of_attack) / len(of_attack) >= SATURATED)
+    if full:
+        yield f"saturated: undefended, {', '.join(full)} leave students right on {SATURATED:.0%} or more, with no room above"
+
+
+def _twins(records: Sequence[Record]) -> Iterator[str]:
+    """Attacks whose students are those of a control, seed by seed: what is compared there is one thing with itself."""
+    students: dict[tuple[str, str, bool], dict[int, str]] = defaultdict(dict)
+    for record in records:
+        if record.loot.rows:
+            arm = record.arm
+            students[arm.attack.spec, arm.defense, arm.control][arm.seed] = record.provenance.models["student after"]
+    for control, defense, is_control in sorted(students):
+        if is_control:
+            same = [a for (a, d, c), of in students.items() if not c and of == students[control, defense, is_control]]
+            cells = (f"{attack} ({n} defense{'s' * (n > 1)})" for attack, n in sorted(Counter(same).items()))
+            if same:
+                yield f"the same students as those of the control {named(control, defense)}: {', '.join(cells)}"
+
+
+def _headline(metrics: Mapping[str, float]) -> float | None:
+    return metrics.get(headline(metrics))
 
 
 def _contaminated(records: Sequence[Record]) -> Iterator[str]:

@@ -18,7 +18,9 @@ def test_every_prompt_comes_under_the_boundary(prompt: Prompt) -> None:
 @pytest.mark.parametrize("stop", ["stop", "length", "refused"])
 def test_nothing_is_done_to_replies(stop: str) -> None:
     reply = Reply("hidden", "recap", "7", Usage(), stop, {"answer": "7"})
-    assert DEFENSE.release(Prompt.of("q"), reply, Random(0)) == Exposure("7", "recap", stop == "refused", {"answer": "7"})
+    assert DEFENSE.release(Prompt.of("q"), reply, Random(0)) == Exposure(
+        "7", "recap", stop == "refused", {"answer": "7"}, stop=stop
+    )
 
 
 def test_it_says_that_it_makes_prompts_of_its_own() -> None:

@@ -49,4 +49,4 @@ def test_the_summary_passes_and_what_was_shown_once_stays() -> None:
 
 def test_a_reply_that_was_refused_stays_so() -> None:
     reply = Reply(None, None, "no", Usage(), "refused")
-    assert DEFENSE.release(Prompt.of("q"), reply, Random(0)) == Exposure("no", None, refused=True)
+    assert DEFENSE.release(Prompt.of("q"), reply, Random(0)) == Exposure("no", None, refused=True, stop="refused")

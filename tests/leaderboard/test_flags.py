@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from leaderboard.conftest import overlap_by
 
 from heistbench.bench.suites.files import load_suite
 from heistbench.leaderboard.board.build import Board, build
-from heistbench.leaderboard.board.flags import CONTAMINATED
+from heistbench.leaderboard.board.flags import CONTAMINATED, SATURATED
 from heistbench.leaderboard.words import FLAG
 
 Make = Callable[..., Any]
@@ -48,6 +49,40 @@ def test_records_of_one_version_and_two_sources_stand_side_by_side_with_a_flag(m
 
 def test_code_in_no_commit_is_named(make: Make) -> None:
     assert flags_of(make(provenance__uncommitted=["copy", "noise"])) == ("code in no commit: copy, noise",)
+
+
+def test_a_victim_that_repeats_itself_is_flagged(make: Make) -> None:
+    repeats, varies = overlap_by("words", ceiling_victim_again=1.0), overlap_by("words", ceiling_victim_again=0.999)
+    (flag,) = flags_of(make(overlap={"words": repeats}))
+    assert flag.startswith("the victim has no entropy")
+    assert flags_of(make(overlap={"words": repeats}), make(seed=1, overlap={"words": varies})) == ()
+    assert flags_of(make(overlap={})) == (), "not measured"
+
+
+def test_a_victim_that_is_always_right_is_flagged(make: Make) -> None:
+    (flag,) = flags_of(make(utility__accuracy=1.0, utility__refused=0.0))
+    assert flag.startswith("the victim is always right")
+    assert flags_of(make(utility__accuracy=1.0, utility__refused=0.0), make(seed=1, utility__accuracy=0.99)) == ()
+    assert flags_of(make(defense="noise", utility__accuracy=1.0, utility__refused=0.0)) == (), "what the defense hides"
+
+
+@pytest.mark.parametrize(("accuracy", "flagged"), [(1.0, True), (SATURATED - 0.03, False)])
+def test_students_without_room_above_them_are_flagged(make: Make, control: Make, accuracy: float, flagged: bool) -> None:
+    flags = flags_of(*(make(seed=seed, accuracy=accuracy, n=2000) for seed in range(3)))
+    assert [flag.partition(":")[0] for flag in flags] == ["saturated"] * flagged
+    assert flags_of(control("true_trace", 1.0, 200), make(defense="noise", accuracy=1.0)) == (), "a ceiling, and not undefended"
+
+
+def test_a_student_that_is_a_controls_is_flagged(make: Make, control: Make) -> None:
+    def students(*names: str) -> list[Any]:
+        models = [{**make().provenance.models, "student after": name} for name in names]
+        return [{"seed": seed, "provenance__models": model} for seed, model in enumerate(models)]
+
+    twins = [make(**made) for made in students("x", "y")] + [make(defense="noise", **made) for made in students("x", "y")]
+    controls = [control("gold", 0.5, loot__rows=200, **made) for made in students("x", "y")]
+    assert flags_of(*twins, *controls) == ("the same students as those of the control gold: copy (2 defenses)",)
+    others = [make(**made) for made in students("x", "z")]
+    assert flags_of(*others, *controls) == ()
 
 
 def test_flags_stand_where_the_numbers_stand(make: Make, media: Callable[[Board], tuple[str, str]]) -> None:

@@ -137,8 +137,8 @@ def test_a_source_is_that_of_the_code_that_was_loaded(edited: Callable, tmp_path
 
 def test_plugins_of_one_file_share_a_source_and_others_do_not() -> None:
     sources = {name: source_of(cls) for name, cls in registry.all("attack").items()}
-    assert sources["untrained"] == sources["true_trace"]
-    assert sources["rep"] != sources["untrained"]
+    assert sources["untrained"] == sources["surrogate_trace"]
+    assert sources["true_trace"] != sources["untrained"]
     assert all(sources.values())
 
 
