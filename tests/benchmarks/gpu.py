@@ -25,7 +25,7 @@ from heistbench.bench.models.scratch import make_scratch
 CUDA = torch.cuda.is_available()
 DEVICE, DTYPE = ("cuda", torch.bfloat16) if CUDA else ("cpu", torch.float32)
 SMOKE = "" if CUDA else " (smoke size, on a CPU: shows only that it runs)"
-MODELS = {"30 million": "512x9", "100 million": "768x14"} if CUDA else {"0.2 million": "64x3"}
+MODELS = {"30 million": "512x9", "100 million": "768x14"} if CUDA else {"0.5 million": "128x2"}
 """Parameters, and the hidden size and layers that have so many."""
 WIDTH, ROWS, STEPS = (8192, 20_000, 20) if CUDA else (512, 200, 3)
 AT_ONCE = (4, 16, 64) if CUDA else (2,)
