@@ -63,8 +63,8 @@ def is_true_answer(at: int, reply: Reply) -> bool:
 
 
 def test_a_thousand_questions_at_a_fifth_of_faults_have_one_outcome_each() -> None:
-    with Server(says, Faults(0.2, hang=4)) as server:
-        replies, heard = outcomes(server, 1000, Api(base_url=server.url, connections=100, timeout=2))
+    with Server(says, Faults(0.2, hang=8)) as server:
+        replies, heard = outcomes(server, 1000, Api(base_url=server.url, connections=100, timeout=5))
     assert heard == Counter(range(1000))
     assert set(KINDS) <= server.met.keys()
     assert {reply.stop for reply in replies} == {
