@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from heistbench.bench import Attack, Choice, Kit, Prompt, Question, Search, Stolen, Target, attack, doubt_of, filtered
+from heistbench.bench import Attack, Choice, Doubt, Kit, Prompt, Question, Search, Stolen, Target, attack, doubt_of, filtered
 
 
 @attack("answer_filtered", version="1-A", paper="arXiv:2203.14465", asks="questions")
 class AnswerFiltered(Attack):
-    """STaR with stolen answers: it needs no trace, no summary and no training but the student's.
+    """STaR's filter with stolen answers, without its retraining and its hints: it needs neither traces nor summaries.
 
     `samples` of a question are drawn in each of up to `rounds`, until `agree` of them end in the visible answer; of the traces
     that do, the `choice` is kept. An `adaptive` attacker learns from a rehearsal how often the standing defense alters answers,
@@ -30,5 +30,4 @@ class AnswerFiltered(Attack):
         shown = {q.id: e.text for q, e in zip(questions, exposures, strict=True) if e.answered}
         asked = [q for q in questions if q.id in shown]
         how = Search(self.samples, self.rounds, self.agree, self.choice)
-        answers = [shown[q.id] for q in asked]
-        return filtered(kit, asked, answers, how, doubt_of(kit)) if self.adaptive else filtered(kit, asked, answers, how)
+        return filtered(kit, asked, [shown[q.id] for q in asked], how, doubt_of(kit) if self.adaptive else Doubt())

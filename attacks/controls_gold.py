@@ -27,7 +27,7 @@ class GoldInversion(Attack):
 
 @attack("gold_filtered", version="1-A", paper="arXiv:2203.14465", threat="none", asks="nothing", control=True, privileged=True)
 class GoldFiltered(Attack):
-    """`answer_filtered` with gold answers in the place of the victim's: STaR as published."""
+    """`answer_filtered` with gold answers in the place of the victim's."""
 
     samples: int = 4
     rounds: int = 4

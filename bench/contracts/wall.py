@@ -149,7 +149,7 @@ class Truth:
 
 
 def truth_of(kit: Kit) -> Truth:
-    """The truth that a privileged control is given. Raises TypeError in any other."""
+    """The truth that a privileged control is given. Raises TypeError where it is not declared privileged."""
     if kit.truth is None:
         raise TypeError("only a control that is declared privileged is given the truth")
     return kit.truth

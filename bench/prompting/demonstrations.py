@@ -124,7 +124,7 @@ def read_exposed(text: str, wrapper: Wrapper) -> tuple[str | None, str]:
 
 def final_text(text: str) -> str:
     """The final answer of a reply that does not mark it: its last box, or else its last line."""
-    return rf"\boxed{{{boxed}}}" if (boxed := boxed_answer(text)) else _last_line(text)
+    return rf"\boxed{{{boxed}}}" if (boxed := boxed_answer(text)) else last_line(text)
 
 
 def _opening(frame: Frame, name: str) -> str:
@@ -139,5 +139,6 @@ def _between(text: str, opening: str, closing: str) -> str | None:
     return body.strip() or None
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line that holds anything; empty where none does."""
     return (text.strip().splitlines() or [""])[-1].strip()

@@ -1,6 +1,7 @@
 """Rejection sampling with stolen answers: of the attacker's own model's traces those are kept that end in the victim's answer.
 
-This is STaR (arXiv:2203.14465) with the victim's visible answers in the place of gold ones. It needs nothing but answers.
+This is the filter of STaR (arXiv:2203.14465) with the victim's visible answers in the place of gold ones, and without STaR's
+retraining and hints. It needs nothing but answers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from heistbench.bench.contracts.nouns import Prompt, Question, Reply, Stolen
 from heistbench.bench.contracts.wall import Kit
+from heistbench.bench.prompting.demonstrations import last_line
 from heistbench.bench.scoring.math_text import boxed_answer
 
 Choice = Literal["first", "commonest"]
@@ -63,7 +65,7 @@ def filtered(
 def doubt_of(kit: Kit) -> Doubt:
     """What the standing defense does to answers, as the attacker's own replies that pass through it show (Kerckhoffs)."""
     prompts = _prompts(kit.questions())
-    replies = kit.surrogate(prompts)
+    replies = kit.surrogate(prompts, summaries=False)
     shown = [(bare_answer(r.text), bare_answer(e.text)) for r, e in zip(replies, kit.rehearse(prompts, replies), strict=True)]
     altered = [theirs for ours, theirs in shown if ours and theirs != ours]
     return Doubt(len(altered) / max(1, len(shown)), max(1, len(set(altered)) - 1))
@@ -77,7 +79,7 @@ def same_answer(kit: Kit, stolen: Sequence[Stolen]) -> list[Stolen]:
 
 def bare_answer(text: str) -> str:
     """An answer without what is around it: what is boxed, or the last line."""
-    return boxed_answer(text) or (text.strip().splitlines() or [""])[-1].strip()
+    return boxed_answer(text) or last_line(text)
 
 
 def _row(question: Question, shown: str, replies: Sequence[Reply], how: Search, doubt: Doubt) -> Stolen | None:

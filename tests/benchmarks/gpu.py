@@ -56,7 +56,7 @@ def _seconds(work: Callable[[], object]) -> float:
 def _rate() -> float:
     """Floating-point operations a second of large matrix products."""
     a, b = (torch.randn(WIDTH, WIDTH, device=DEVICE, dtype=DTYPE) for _ in range(2))
-    a @ b
+    _seconds(lambda: a @ b)
     return 20 * 2 * WIDTH**3 / _seconds(lambda: [a @ b for _ in range(20)])
 
 
@@ -88,7 +88,7 @@ class Lesson:
         from heistbench.bench.contracts.replies import encode
         from heistbench.bench.models.chat_templates import render
 
-        self.model, tokenizer = checkpoint("pocket/base").load()
+        self.model, tokenizer = checkpoint("pocket/base").load(in_float32=True)
         rows = [encode(tokenizer, render(tokenizer, row.prompt), row.completion) for row in train_rows(16)]
         width = max(len(ids) for ids, _ in rows)
         self.ids, self.labels = (

@@ -131,15 +131,17 @@ class PlainLine:
         self.cell, self.suite, self.folder = cell, cell.suite, folder
         self.task, self.defenses = cell.build_task(), cell.build_defenses()
         self.problems = {problem.question.id: problem for problem in self.task.problems("query", cell.sizes.query)}
-        self.asked = list[Reply]()
+        self.asked, self.draws = list[Reply](), 0
 
     def call(self, verb: str, *arguments: Any) -> Any:
         """See `Line.call`."""
         return getattr(self, verb)(*arguments)
 
-    def replies(self, model: str, decoding: Decoding, prompts: Sequence[Prompt], temperature: float | None = None) -> list[Reply]:
+    def replies(
+        self, model: str, decoding: Decoding, prompts: Sequence[Prompt], temperature: float | None = None, draw: int = 0
+    ) -> list[Reply]:
         """Replies with the summaries of the task's rule."""
-        sampling = decoding.sampling(self.cell.seed, **({} if temperature is None else {"temperature": temperature}))
+        sampling = decoding.at(temperature).sampling(1000 * draw + self.cell.seed)
         replies = PlainEngine(checkpoint(model).source).reply(prompts, sampling)
         return [Reply(r.trace, self.task.summarize(r.trace or ""), r.text, r.usage, r.stop, r.arguments) for r in replies]
 
@@ -149,7 +151,8 @@ class PlainLine:
 
     def surrogate(self, prompts: list[Prompt], temperature: float | None, summaries: bool) -> list[Reply]:
         assert self.suite.surrogate
-        return self.replies(self.suite.surrogate.model, self.suite.surrogate.decoding, prompts, temperature)
+        self.draws += 1  # asked again, it draws again
+        return self.replies(self.suite.surrogate.model, self.suite.surrogate.decoding, prompts, temperature, self.draws)
 
     def own_questions(self) -> list[Question]:
         return [problem.question for problem in self.task.problems("surrogate", self.cell.sizes.surrogate)]

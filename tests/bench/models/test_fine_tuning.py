@@ -25,7 +25,6 @@ from heistbench.bench.models.fine_tuning import (
     merged,
     require,
 )
-from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.models.transformers_engine import TransformersEngine
 from heistbench.bench.storage.digests import digest
 from heistbench.bench.suites.files import load_suite
@@ -33,13 +32,6 @@ from heistbench.bench.suites.files import load_suite
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)
 ROWS = [TrainingRow(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]
 SHORT = Recipe(epochs=6, batch_size=8, learning_rate=1e-2, max_length=256)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    folder = tmp_path_factory.mktemp("base")
-    make_scratch("scratch/16x1", PROBLEMS, folder)
-    return Checkpoint("base", str(folder))
 
 
 def loss(checkpoint: Checkpoint, rows: list[TrainingRow]) -> float:
@@ -184,13 +176,6 @@ def state(checkpoint: Checkpoint) -> dict:
     return checkpoint.load()[0].state_dict()
 
 
-def furthest(one: Checkpoint, other: Checkpoint) -> float:
-    """The largest difference between weights of two models."""
-    first, second = state(one), state(other)
-    assert first.keys() == second.keys()
-    return max((first[name] - second[name]).abs().max().item() for name in first)
-
-
 UNEVEN = [TrainingRow(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * (i % 4)) for i, row in enumerate([*ROWS, *ROWS[:3]])]
 """27 rows: batches of 8 leave one of 3, and hold completions of very different lengths."""
 
@@ -198,7 +183,7 @@ UNEVEN = [TrainingRow(row.prompt, row.completion + " ; s9 1 plus 1 is 2" * (i % 
 @pytest.mark.parametrize("lora_rank", [0, 4])
 @pytest.mark.parametrize("tokens", [200, 400, 800])
 def test_a_batch_in_parts_trains_what_it_trains_in_one(
-    tune: Callable, monkeypatch: pytest.MonkeyPatch, lora_rank: int, tokens: int
+    furthest: Callable, tune: Callable, monkeypatch: pytest.MonkeyPatch, lora_rank: int, tokens: int
 ) -> None:
     """Each token of a batch counts the same, in whichever part it is."""
     recipe = Recipe(epochs=2, batch_size=8, learning_rate=3e-3, max_length=200, lora_rank=lora_rank)
@@ -221,7 +206,9 @@ def test_a_part_divides_its_batch_and_fits_unless_a_row_does_not(batch_size: int
     assert all(n * max_length > GPU_TOKENS for n in larger)
 
 
-def test_a_gpus_loss_is_a_cpus(tune: Callable, first: tuple[TrainingReport, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_loss_is_a_cpus(
+    furthest: Callable, tune: Callable, first: tuple[TrainingReport, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TRL's own loss, which spares memory, against the library's plain one."""
     monkeypatch.setattr("heistbench.bench.models.fine_tuning._tokens_at_once", lambda: 4 * SHORT.max_length)
     ours = _trainer_class

@@ -17,7 +17,6 @@ from heistbench.bench.models import lean_training
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.fine_tuning import TrainingRow, fine_tune
 from heistbench.bench.models.lean_training import shared_prefix
-from heistbench.bench.models.scratch import make_scratch
 from heistbench.bench.prompting.inversion import inversion_prompt
 
 TASK = registry.build("task", "pocket")
@@ -25,13 +24,6 @@ PROBLEMS = TASK.problems("surrogate", 40)
 STUDENTS = [TrainingRow(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]
 INVERTERS = [TrainingRow(inversion_prompt(p.question.text, p.gold, TASK.summarize(p.trace)), p.trace) for p in PROBLEMS]
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=1e-2, max_length=256)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    folder = tmp_path_factory.mktemp("base")
-    make_scratch("scratch/16x1", PROBLEMS, folder)
-    return Checkpoint("base", str(folder))
 
 
 @pytest.fixture

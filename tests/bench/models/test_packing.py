@@ -16,19 +16,11 @@ from heistbench.bench.contracts.registry import registry
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.fine_tuning import TrainingReport, TrainingRow, fine_tune
 from heistbench.bench.models.packing import packed_attention, packed_collator
-from heistbench.bench.models.scratch import make_scratch
 
 PROBLEMS = registry.build("task", "pocket").problems("surrogate", 24)
 ROWS = [TrainingRow(Prompt.of(p.question.text), render_reply(p.trace, p.gold)) for p in PROBLEMS]
 PACKED = Recipe(epochs=1, batch_size=64, learning_rate=1e-2, max_length=256, packing=True)
 """All rows in one step."""
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    folder = tmp_path_factory.mktemp("base")
-    make_scratch("scratch/16x1", PROBLEMS, folder)
-    return Checkpoint("base", str(folder))
 
 
 @pytest.fixture
@@ -39,16 +31,10 @@ def tune(base: Checkpoint, tmp_path: Path) -> Callable[..., tuple[TrainingReport
     return tune
 
 
-def furthest(one: Checkpoint, other: Checkpoint) -> float:
-    """The largest difference between weights of two models."""
-    first, second = (checkpoint.load()[0].state_dict() for checkpoint in (one, other))
-    return max((first[name] - second[name]).abs().max().item() for name in first)
-
-
 @pytest.mark.parametrize("tokens", [256, 512, 100_000])
 @pytest.mark.parametrize("in_a_row", [False, True])
 def test_packed_rows_teach_what_they_teach_apart(
-    tune: Callable, monkeypatch: pytest.MonkeyPatch, tokens: int, in_a_row: bool
+    furthest: Callable, tune: Callable, monkeypatch: pytest.MonkeyPatch, tokens: int, in_a_row: bool
 ) -> None:
     """One step of all rows is the same step, in however many parts. In a row, by attention that takes any layout."""
     alone, apart = tune(replace(PACKED, packing=False), name="apart")
@@ -72,7 +58,7 @@ def test_rows_are_packed_as_tightly_as_they_fit(tune: Callable) -> None:
     assert told[-1] == (tuned.steps, tuned.steps)
 
 
-def test_an_adapter_learns_from_packed_rows(base: Checkpoint, tune: Callable) -> None:
+def test_an_adapter_learns_from_packed_rows(furthest: Callable, base: Checkpoint, tune: Callable) -> None:
     tuned, after = tune(replace(PACKED, epochs=3, batch_size=2, lora_rank=2))
     assert (tuned.rows, tuned.too_long) == (24, 0)
     assert after.adapter is not None
