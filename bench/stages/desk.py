@@ -14,7 +14,7 @@ from heistbench.bench.stages.budget import price
 from heistbench.bench.stages.completions import Draw
 from heistbench.bench.stages.context import CellContext, plain_prompts
 from heistbench.bench.stages.defended import DefendedApi, Sealed, release
-from heistbench.bench.stages.inverter import Inversion, InverterTraining
+from heistbench.bench.stages.inverter import Inversion, trained
 from heistbench.bench.stages.stage import counter
 from heistbench.bench.stages.surrogate import surrogate_replies
 from heistbench.bench.suites.settings import Decoding
@@ -67,7 +67,7 @@ class HarnessDesk:
 
     def fine_tune(self, examples: list[tuple[Prompt, str]]) -> str:
         """Train the suite's inverter model on the attacker's rows; returns the name `generate` knows it by."""
-        tuned = self._context.result(InverterTraining(self._context, tuple(examples)))
+        tuned = trained(self._context, tuple(examples))
         self.bill += Bill(attacker_tokens_trained=tuned.tokens, attacker_seconds=tuned.seconds)
         return self._know(tuned.checkpoint)
 

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.models.checkpoints import Checkpoint
 from heistbench.bench.models.fine_tuning import TrainingRow, fine_tune
+from heistbench.bench.models.held_out import held_out_loss
 from heistbench.bench.models.loading import release_engines
 from heistbench.bench.models.process import gpus
 from heistbench.bench.stages.context import CellContext
@@ -20,11 +21,15 @@ from heistbench.bench.storage.store import identify, read_json, write_json
 
 
 class TunedModel(NamedTuple):
-    """A fine-tuned model, the tokens it was trained on, and the seconds that took."""
+    """A fine-tuned model, the tokens it was trained on, and the seconds that took.
+
+    `held_out` is its loss on rows that were kept from it, in nats per token; None where none were.
+    """
 
     checkpoint: Checkpoint
     tokens: int = 0
     seconds: float = 0.0
+    held_out: float | None = None
 
 
 class Tuning(Stage[TunedModel]):
@@ -54,6 +59,10 @@ class Tuning(Stage[TunedModel]):
     def rows(self) -> Sequence[TrainingRow]:
         """On what."""
 
+    def kept_back(self) -> Sequence[TrainingRow]:
+        """Rows that it is not trained on, to tell one training from another. Default: none."""
+        return ()
+
     @property
     def needs(self) -> Need:
         return "gpu"
@@ -61,14 +70,18 @@ class Tuning(Stage[TunedModel]):
     def build(self, folder: Path) -> None:
         if gpus():
             release_engines()
-        rows = self.rows()
         base, told = self.context.resolve(self.base), partial(self.context.progress, self.label)
-        write_json(folder / "tuned.json", asdict(fine_tune(base, rows, self.recipe, self.seed, folder / "model", told)))
+        report = asdict(fine_tune(base, self.rows(), self.recipe, self.seed, folder / "model", told))
+        if kept_back := self.kept_back():
+            tuned = base.tuned(self.label, folder / "model")
+            report["held_out"] = held_out_loss(tuned, kept_back, self.recipe.max_length)
+        write_json(folder / "tuned.json", report)
 
     def read(self, folder: Path) -> TunedModel:
         seconds = self.context.store.seconds(folder)
         model = self.context.made(self.label, folder, self.context.resolve(self.base))
-        return TunedModel(model, read_json(folder / "tuned.json")["tokens"], seconds)
+        report = read_json(folder / "tuned.json")
+        return TunedModel(model, report["tokens"], seconds, report.get("held_out"))
 
     def work(self, dry: DryRun) -> Iterable[Work]:
         rows, lengths, recipe = self.rows(), list(self.row_lengths(dry)), self.recipe

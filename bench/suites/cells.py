@@ -70,12 +70,20 @@ def defenses_of(spec: str) -> list[Defense]:
 
 def cells(suite: Suite) -> list[Cell]:
     """Every cell of a suite. Controls meet no defense: they stand once, under `none`."""
-    arms = [(control, "none") for control in suite.controls]
-    arms += [(attack, defense) for attack in suite.attacks for defense in suite.defenses]
+    arms = [(control, "none", _seeds_of(control, suite)) for control in suite.controls]
+    arms += [(attack, defense, {*suite.seeds}) for attack in suite.attacks for defense in suite.defenses]
+    seeds = sorted(set[int]().union(*(of_arm for _, _, of_arm in arms)))
     exams = [(task, exam) for task in suite.tasks for exam in suite.exams or [task]]
     return [
         Cell(suite, victim, defense, attack, task, exam, student, budget, seed)
-        for (task, exam), victim, student, seed in product(exams, suite.victims, suite.students, suite.seeds)
+        for (task, exam), victim, student, seed in product(exams, suite.victims, suite.students, seeds)
         for budget in suite.budgets or [suite.sizes_of.get(task, suite.sizes).query]
-        for attack, defense in arms
+        for attack, defense, of_arm in arms
+        if seed in of_arm
     ]
+
+
+def _seeds_of(control: str, suite: Suite) -> set[int]:
+    """The seeds of a control: one that never asks the victim costs one training for all cells, and may have more of them."""
+    idle = cast(Attack, registry.build("attack", control)).info.threat == "none"
+    return {*suite.seeds, *(range(suite.yardstick_seeds) if idle else ())}

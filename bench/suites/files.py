@@ -119,7 +119,7 @@ def _attacks(suite: Suite, specs: list[str], *, control: bool) -> list[str]:
 def _check_extent(suite: Suite) -> None:
     """Refuse more cells than any machine computes, before they are made."""
     arms = len(suite.controls) + len(suite.attacks) * len(suite.defenses)
-    others = (suite.victims, suite.students, suite.seeds)
+    others = (suite.victims, suite.students, [*range(max(len(suite.seeds), suite.yardstick_seeds))])
     exams, budgets = max(1, len(suite.exams)), max(1, len(suite.budgets))
     if (cells := arms * len(suite.tasks) * exams * budgets * prod(len(axis) for axis in others)) > CELLS:
         raise HeistError(f"suite {suite.name} names {cells:,} cells, and at most {CELLS:,} are allowed")

@@ -148,11 +148,15 @@ class Surrogate(Strict):
 
 
 class Inverter(Strict):
-    """The model an inverter is made from, and its fine-tuning."""
+    """The model an inverter is made from, and its fine-tuning.
+
+    With `restarts` it is trained that often, and the best by its loss on rows kept back is used: no victim is asked for that.
+    """
 
     model: Text
     recipe: Recipe = Recipe()
     decoding: Decoding = Decoding()
+    restarts: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Student(Strict):
@@ -177,8 +181,9 @@ class Suite(Strict):
     Victims are robbed on `tasks` and students examined on `exams`; without any, on the test split of the task itself.
     `budgets` are numbers of queries, one per question attacked; without any, all of a task's. `sizes_of` gives tasks and
     exams sizes of their own. A suite whose arms need no surrogate, inverter or compressor names none. `engine` runs the models
-    that are no API's, `signatures` says how overlap is measured. `smoke` holds the changes that make the suite run in a minute
-    on any machine, with the same code and prompts and small models.
+    that are no API's, `signatures` says how overlap is measured. Controls that never ask the victim serve every cell of every
+    victim as a yardstick: with `yardstick_seeds` they run on the seeds 0, 1, 2... up to that many, too. `smoke` holds the changes
+    that make the suite run in a minute on any machine, with the same code and prompts and small models.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
@@ -194,6 +199,7 @@ class Suite(Strict):
     controls: list[Text]
     defenses: Annotated[list[Text], Field(min_length=1)] = Field(default=["none"])
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default=[0])
+    yardstick_seeds: Annotated[int, Field(ge=0, le=1000)] = 0
     sizes: Sizes = Sizes()
     sizes_of: dict[str, Sizes] = Field(default={})
     budgets: list[Annotated[int, Field(ge=0)]] = Field(default=[])

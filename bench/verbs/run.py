@@ -159,7 +159,7 @@ def customised(suite: Suite, options: Options) -> Suite:
         changes["surrogate"] = {**suite.surrogate.model_dump(), "model": options.surrogate}
     if options.seeds is not None:
         try:
-            changes["seeds"] = sorted({int(seed) for seed in options.seeds.split(",")})
+            changes |= {"seeds": sorted({int(seed) for seed in options.seeds.split(",")}), "yardstick_seeds": 0}
         except ValueError:
             raise HeistError(f"--seeds {options.seeds!r}: expected whole numbers such as 0,1,2") from None
     return changed(suite, changes)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,9 +116,10 @@ def test_the_rep_suites_agree_and_their_shadow_is_no_victim() -> None:
 @pytest.mark.parametrize("name", ["openbook", "openbook-pocket"])
 def test_the_open_book_suites_have_the_papers_four_settings(name: str) -> None:
     suite = load_suite(name)
-    assert (suite.attacks, suite.controls) == (["answer_only"], ["untrained", "wrong_trace", "true_trace"])
+    assert suite.attacks == ["answer_only"]
+    assert {"untrained", "wrong_trace", "true_trace"} <= {*suite.controls}
     assert suite.surrogate is suite.inverter is None
-    assert len(suite.seeds) == 3
+    assert len(suite.seeds) >= 3
 
 
 def test_only_suites_with_three_seeds_can_be_ranked() -> None:
@@ -127,6 +128,19 @@ def test_only_suites_with_three_seeds_can_be_ranked() -> None:
 
 
 # cells
+
+
+def test_controls_that_never_ask_the_victim_may_have_seeds_of_their_own(suite_file: Callable[..., Path]) -> None:
+    arms = {"attacks": ["answer_only"], "controls": ["untrained", "gold_answer", "true_trace"], "defenses": ["none"]}
+    seeds = defaultdict(list)
+    for cell in cells(load_suite(str(suite_file(**arms, seeds=[0, 1, 7], yardstick_seeds=4)))):
+        seeds[cell.attack].append(cell.seed)
+    assert seeds == {
+        "untrained": [0, 1, 2, 3, 7],
+        "gold_answer": [0, 1, 2, 3, 7],
+        "true_trace": [0, 1, 7],
+        "answer_only": [0, 1, 7],
+    }
 
 
 def test_controls_meet_no_defense_and_attacks_meet_each(suite_file: Callable) -> None:
