@@ -178,11 +178,17 @@ def compare(
     attack: Annotated[Two, Parameter(negative="", help="Two attacks of one source: the second minus the first.")] = None,
     defense: Annotated[Two, Parameter(negative="", help="Two defenses of one source: the second minus the first.")] = None,
     threshold: Annotated[float, Parameter(help="Differences in accuracy up to this one are no regression.")] = 0.0,
+    users_threshold: Annotated[float, Parameter(help="What honest users may lose of their right answers.")] = 0.0,
+    allow_unjudged: Annotated[bool, Parameter(negative="", help="Let pass what has too few seeds to be judged.")] = False,
+    changed: Annotated[
+        list[str] | None, Parameter(help="An attack or defense that is compared in two versions; may be repeated.")
+    ] = None,
     json: Json = False,
     junit: Annotated[Path | None, Parameter(help="Write a JUnit report there too.")] = None,
 ) -> None:
-    """Compare two sources of results, paired by question; exit code 1 where students get significantly more than before.
+    """Compare two sources of results, paired by question.
 
+    Exit code 1 where students get significantly more than before, or honest users less; 4 where attacks cannot be judged.
     A source is a folder of result files or of a run, a release of a victim (1, pocket-victim-1), or a git revision of the
     results. With --attack or --defense there is one source only; without it, the published results.
 
@@ -191,11 +197,14 @@ def compare(
     heist compare 1 2
     heist compare HEAD~1 out/pocket-full --threshold 0.05 --junit compare.xml
     heist compare out/pocket-full --attack trace_inversion 'rep(shots=2)'
+    heist compare out/before out/after --changed my_gate
     """
+    from heistbench.leaderboard.compare.junit import Gate
     from heistbench.leaderboard.compare.verb import CompareRequest, compare_sources
 
-    if compare_sources(CompareRequest(base, new, results, attack, defense, threshold, json, junit)):
-        sys.exit(1)
+    gate = Gate(threshold, users_threshold, allow_unjudged)
+    if code := compare_sources(CompareRequest(base, new, results, attack, defense, tuple(changed or ()), gate, json, junit)):
+        sys.exit(code)
 
 
 @app.command

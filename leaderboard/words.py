@@ -8,8 +8,9 @@ from math import ceil
 from typing import Protocol
 
 from heistbench.leaderboard.board import measured
-from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, GainOutcome, PooledCell
+from heistbench.leaderboard.board.cells import RANKED_SEEDS, Distance, Gain, GainOutcome, PooledCell
 from heistbench.leaderboard.board.flags import sentence
+from heistbench.leaderboard.board.gains import Yardstick
 from heistbench.leaderboard.board.panel import Column, Panel, Setting
 from heistbench.leaderboard.board.statistics import Interval, wilson
 
@@ -17,11 +18,19 @@ DASH = "–"  # noqa: RUF001  what stands where nothing was run
 MINUS = "−"  # noqa: RUF001  as wide as a plus
 FLAG = "⚑"
 """What stands before what a panel says against itself."""
-MARKS: dict[GainOutcome, str] = {"steals": "▲", "tie": "=", "below control": "▼", "does not discriminate": "∅", "unranked": "·"}
+MARKS: dict[GainOutcome, str] = {
+    "steals": "▲",
+    "tie": "=",
+    "same": "≡",
+    "below control": "▼",
+    "does not discriminate": "∅",
+    "unranked": "·",
+}
 MEANINGS: dict[GainOutcome, str] = {
-    "steals": "gain above zero: its interval, and p < .05 after Holm's correction over the panel",
+    "steals": "gain above zero: its interval, and p < .05 against every feasible control, adjusted over the panel's students",
     "tie": "no difference shown",
-    "below control": "gain below zero, by the same two rules: the student has less than the control that stole nothing",
+    "same": "the students are those of a feasible control, seed by seed: nothing was stolen, and nothing is tested",
+    "below control": "gain below zero, by the same two rules: the student has less than the best control that stole nothing",
     "does not discriminate": "the same attack gains nothing undefended either: no credit to the defense",
     "unranked": f"fewer than {RANKED_SEEDS} seeds, here or in the control: no verdict",
 }
@@ -35,7 +44,8 @@ BILL = {
 """The items of a bill."""
 BOUNDS = ("stolen", "floor: other question", "floor: surrogate", "ceiling: victim again")
 """The parts of an overlap."""
-BASELINE = "best control without the victim"
+FEASIBLE, GOLD = "best without the victim", "best with gold answers"
+"""The two yardsticks: what an attacker could do anyway, and what a thief could do who knows the answers."""
 LOST = (
     "lost: queries that an outage swallowed, summed over seeds; they count neither for nor against anyone: no share of loot, "
     "overlap, exposure or honest use has them in it (the student has as many rows fewer)"
@@ -52,14 +62,17 @@ POCKET = (
 READING = (
     "Each number is the accuracy of a student trained on what one attack carried off through one defense; the 95% interval "
     "beside it covers questions and, from two seeds on, the luck of theft and training.",
-    "Gain is that accuracy minus that of the best control that never queried the victim, on the same questions: it is what the "
-    "victim gave away, not what the student could have learnt without it.",
+    "Gain is that accuracy minus that of the best control that anyone could run, without the victim and without gold answers, on "
+    "the same questions: it is what the victim gave away, not what the student could have learnt anyway. To steal is to beat "
+    "every such control. Beside it stands what a thief could do who knows the gold answers: an attack as good as that got no "
+    "more than answers.",
     "A tie means that the data show no difference; it does not show that there is none.",
     "Where an attack gains nothing even undefended, the cells to its right do not discriminate: no defense gets credit for "
     "stopping it.",
     f"Cells with fewer than {RANKED_SEEDS} seeds are unranked: another seed may change them by more than their interval says.",
     "A defense is worth its worst case, the attack that teaches the student most, and anyone can lower it with a stronger "
-    "attack; what an honest user still gets stands below it.",
+    "attack. Its interval allows for the choice among all attacks that were tried. The ensemble is the worst case over the "
+    "attacks that the suite ships with; what an honest user still gets stands below.",
     "Overlap says how much stolen traces resemble the victim's: read it between its floors (another question's trace, the "
     "surrogate's own) and its ceiling (the victim asked again), never as a ranking.",
 )
@@ -99,8 +112,10 @@ def signed_span(interval: Interval) -> str:
     return f"[{signed(interval.low)}, {signed(interval.high)}]"
 
 
-def p_text(p: float) -> str:
-    """A p-value, never shown as zero."""
+def p_text(p: float | None) -> str:
+    """A p-value, never shown as zero; a dash where nothing was tested."""
+    if p is None:
+        return DASH
     return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
@@ -112,8 +127,13 @@ def honest(column: Column) -> str:
 
 def gain(gained: Gain) -> str:
     """A gain, its interval and its p-values."""
-    tests = f"p {p_text(gained.p)}, {p_text(gained.p_holm)} after Holm"
-    return f"{signed(gained.mean)} {signed_span(gained.interval)} over {gained.over}, {tests}: {gained.verdict}"
+    tests = f", p {p_text(gained.p)}, adjusted {p_text(gained.p_adjusted)}" if gained.p_adjusted is not None else ""
+    return f"{signed(gained.mean)} {signed_span(gained.interval)} over {gained.over}{tests}: {gained.verdict}"
+
+
+def distance(from_gold: Distance) -> str:
+    """How far a student is from the best control that knows gold answers."""
+    return f"{signed(from_gold.mean)} {signed_span(from_gold.interval)} from {from_gold.over}, which knows the gold answers"
 
 
 def tip(cell: PooledCell) -> str:
@@ -121,7 +141,9 @@ def tip(cell: PooledCell) -> str:
     seeds = f"{len(cell.seeds)} {'seed' if len(cell.seeds) == 1 else 'seeds'}"
     accuracy = f"accuracy {share(cell.accuracy)} {span(cell.interval)}, {cell.n} questions, {seeds}"
     loot = f"{count(cell.loot['rows'])} rows, {count(cell.loot['traces'])} with a trace, {queries(round(cell.bill['queries']))}"
-    lines = [f"{cell.attack} on {cell.defense}", accuracy, *([f"gain {gain(cell.gain)}"] if cell.gain else []), f"loot {loot}"]
+    gains = [f"gain {gain(cell.gain)}"] if cell.gain else []
+    gains += [f"{distance(cell.beyond_gold)}"] if cell.beyond_gold else []
+    lines = [f"{cell.attack} on {cell.defense}", accuracy, *gains, f"loot {loot}"]
     return "\n".join(map(clean, lines))
 
 
@@ -176,8 +198,7 @@ def protocol(panel: Panel) -> list[str]:
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     unit = "seed" if seeds == [1] else "seeds"
     lines = [f"{panel.n} questions, {many} {unit} per cell; intervals are 95%"]
-    over = f"gain: over {panel.baseline}, the best control that never queried the victim"
-    lines.append(over if panel.baseline else "no gain: no control that never queried the victim was run")
+    lines += _yardsticks(panel)
     unranked = sum(not cell.ranked for cell in cells)
     lines += [f"{UNRANKED} ({unranked} of {len(cells)} cells, marked *)"] if unranked else []
     lines += [LOST] if measured.lost(panel) else []
@@ -185,6 +206,20 @@ def protocol(panel: Panel) -> list[str]:
     lines += [sentence(*each) for each in panel.contamination.items()]
     lines += [f"{FLAG} {flag}" for flag in panel.flags]
     return [clean(line) for line in lines]
+
+
+def _yardsticks(panel: Panel) -> list[str]:
+    """What students are held against: by what anyone could do, and by what a thief could who knows the gold answers."""
+    if not panel.feasible:
+        return ["no gain: no control was run that anyone could run without the victim"]
+    over = f"gain: over {_yardstick(panel.feasible)}"
+    return [over, *([f"with gold answers: {_yardstick(panel.gold)}"] if panel.gold else [])]
+
+
+def _yardstick(best: Yardstick) -> str:
+    seeds = f"{best.seeds} {'seed' if best.seeds == 1 else 'seeds'}"
+    of = f", the best of {', '.join(best.controls)}" if len(best.controls) > 1 else ""
+    return f"{best.name} {share(best.accuracy)} {span(best.interval)}, {seeds}{of}"
 
 
 def is_pocket(about: Setting) -> bool:

@@ -5,32 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.storage.blocks import ExposureScores, OverlapScores
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.statistics import Interval, arm_interval
+from heistbench.leaderboard.board.statistics import Interval, Results, arm_interval
 from heistbench.leaderboard.board.traces import Traces, traces
 
-if TYPE_CHECKING:
-    from heistbench.leaderboard.board.statistics import Matrix
-
-GainOutcome = Literal["steals", "tie", "below control", "does not discriminate", "unranked"]
+GainOutcome = Literal["steals", "tie", "same", "below control", "does not discriminate", "unranked"]
 RANKED_SEEDS = 3
 """Fewer seeds than this are shown and not ranked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Student accuracy over the best control that never queried the victim, on the same questions."""
+    """Student accuracy over the feasible controls, on the same questions: those that anyone could run, without victim or gold.
+
+    `over` is the best of them, `mean` the difference from it; the interval is that of the difference from whichever is truly the
+    best. p is that of "not above all of them"; `p_adjusted` is over all different students of the panel. Both are None where
+    nothing is tested: the students are those of a control, or unranked. `detectable` is the smallest true gain that would be
+    shown four times in five.
+    """
 
     over: str
     mean: float
     interval: Interval
-    p: float
-    p_holm: float
+    p: float | None
+    p_adjusted: float | None
+    detectable: float
     verdict: GainOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Student accuracy minus that of the best control of a kind."""
+
+    over: str
+    mean: float
+    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class PooledCell:
     """One attack or control behind one defense, pooled over seeds.
 
     `loot`, `overlap` (by name of signature), `exposed`, `bill`, `score` and `metrics` are means over seeds; `lost`, the queries
-    that an outage swallowed, is summed over them.
+    that an outage swallowed, is summed over them. `beyond_gold` is the distance from the best control that knows gold answers.
     """
 
     attack: str
@@ -91,19 +104,26 @@ class PooledCell:
     traces: Traces | None
     ranked: bool
     gain: Gain | None = None
+    beyond_gold: Distance | None = None
 
 
-def matrix(records: Sequence[Record]) -> Matrix:
-    """An arm's results, (seeds, questions): questions in the order of their ids, 1.0 where right."""
+def results_of(records: Sequence[Record]) -> Results:
+    """An arm's results, given in the order of seeds: questions in the order of their ids."""
     import numpy as np
 
     right = Verdict.RIGHT
-    return np.array([[verdict is right for _, verdict in sorted(r.exam.verdicts.items())] for r in records], dtype=np.float64)
+    rows = [[verdict is right for _, verdict in sorted(r.exam.verdicts.items())] for r in records]
+    return Results(np.array(rows, dtype=np.float64), tuple(r.arm.seed for r in records))
+
+
+def students_of(records: Sequence[Record]) -> dict[int, str]:
+    """Which student was examined, by seed: equal ones have the same weights, and so the same results."""
+    return {record.arm.seed: record.provenance.models["student after"] for record in records}
 
 
 def pool(records: Sequence[Record]) -> PooledCell:
     """The cell of records that differ in their seed only, given in the order of seeds."""
-    arm, results = records[0].arm, matrix(records)
+    arm, results = records[0].arm, results_of(records)
     return PooledCell(
         attack=arm.attack.spec,
         version=arm.attack.version,
@@ -111,8 +131,8 @@ def pool(records: Sequence[Record]) -> PooledCell:
         paper=arm.attack.paper,
         privileged=arm.privileged,
         defense=arm.defense,
-        accuracy=float(results.mean()),
-        interval=arm_interval(results),
+        accuracy=results.mean,
+        interval=arm_interval(results.right),
         n=records[0].exam.n,
         seeds=tuple(r.arm.seed for r in records),
         verdicts={v.value: sum(r.exam.counts.get(v, 0) for r in records) for v in Verdict},

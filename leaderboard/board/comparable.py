@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import hash_of
 
@@ -13,6 +14,8 @@ OWN = {"models": {"student after"}, "data": {"prompts sent", "theft"}, "settings
 """Keys in which a panel's records may differ: results, and names of what the panel or a hash already identifies."""
 ATTACKED = frozenset({"provenance.data.questions attacked", "provenance.settings.sizes.query"})
 """Fields that say which questions were attacked: another budget attacks others."""
+VERSION = "comparable version"
+"""What the name of a field about a plugin's version begins with."""
 VICTIM = frozenset({"provenance.models.victim", "provenance.settings.victim"})
 """Fields that say who was robbed: another release differs in them."""
 
@@ -40,6 +43,8 @@ def check(records: Sequence[Record], may_differ: Set[str] = frozenset(), called:
             if not field.startswith(free):
                 raise differs(field, values, (called(first), called(record)))
         for field, value in _names(record):
+            if field in may_differ:
+                continue
             expected, where = names.setdefault(field, (value, record))
             if expected != value:
                 raise differs(field, (expected, value), (called(where), called(record)))
@@ -97,14 +102,20 @@ def _names(record: Record) -> Iterator[tuple[str, Any]]:
     """What one name must mean wherever it stands: a plugin's spec its generation and its parameters, defaults included; a
     signature's name the whole signature.
     """
-    arm = record.arm
-    for kind, plugin in (("attack", arm.attack), *(("defense", part) for part in arm.defenses)):
-        yield f"comparable version of {kind} {plugin.spec}", generation(plugin.version)
-        yield f"parameters of {kind} {plugin.spec}", plugin.parameters
+    for field, plugin in plugin_fields(record):
+        yield field, generation(plugin.version) if field.startswith(VERSION) else plugin.parameters
     for name, scores in record.overlap.items():
         yield f"overlap.{name}.signature", scores.signature
     if record.exposure:
         yield "exposure.signature", record.exposure.signature
+
+
+def plugin_fields(record: Record) -> Iterator[tuple[str, PluginId]]:
+    """The fields that say what an attack's or a defense's name means, each with the plugin."""
+    arm = record.arm
+    for kind, plugin in (("attack", arm.attack), *(("defense", part) for part in arm.defenses)):
+        yield f"{VERSION} of {kind} {plugin.spec}", plugin
+        yield f"parameters of {kind} {plugin.spec}", plugin
 
 
 def _leaves(name: str, value: Any, without: Set[str] = frozenset()) -> Iterator[tuple[str, Any]]:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 from heistbench.bench.scoring.overlap import headline
 from heistbench.bench.storage.blocks import PluginId
 from heistbench.bench.storage.records import Record
 from heistbench.bench.suites.files import load_suite, shipped_suites
-from heistbench.leaderboard.board.gains import NONE, named
+from heistbench.leaderboard.board.cells import PooledCell
+from heistbench.leaderboard.board.gains import ALPHA, NONE, Controls, named
+from heistbench.leaderboard.board.statistics import Results, paired_difference
+from heistbench.leaderboard.board.worst import ensemble_of
 
 SATURATED = 0.98
 """The undefended accuracy of students from which a stronger attack can no longer be told."""
+SPREAD, UNEVEN = 0.02, 3
+"""The spread over seeds from which a control is unsteady, and how many times the other's it must be."""
+WORTH = 0.1
+"""A gain that one would want to know of."""
 CONTAMINATED = 0.05
 """The share of questions that may share an n-gram with another split's before a panel is flagged."""
 
@@ -33,10 +41,54 @@ def sentence(splits: str, share: float) -> str:
     return f"{share:.1%} of {splits.replace(' sharing ', ' share ')}"
 
 
-def flags(records: Sequence[Record]) -> tuple[str, ...]:
-    """Every flag of a panel's records, in words."""
-    raised = (_contaminated, _edited, _uncommitted, _other_recipes, _no_entropy, _always_right, _saturated, _twins)
-    return tuple(flag for raise_ in raised for flag in raise_(records))
+def flags(records: Sequence[Record], kinds: Sequence[Controls] = (), cells: Collection[PooledCell] = ()) -> tuple[str, ...]:
+    """Every flag of a panel in words: of its records, of its controls of each kind, of its judged cells."""
+    raised = (_contaminated, _edited, _uncommitted, _other_recipes, _no_entropy, _always_right, _saturated, _twins, _not_run)
+    of_records = (flag for raise_ in raised for flag in raise_(records))
+    return (*of_records, *(flag for controls in kinds for flag in _uneven(controls)), *_undetectable(cells))
+
+
+def _not_run(records: Sequence[Record]) -> Iterator[str]:
+    """Attacks that the suite ships with and that are not here: a worst case without them says less."""
+    defenses = {record.arm.defense for record in records}
+    met = {(record.arm.attack.spec, record.arm.defense) for record in records}
+    lacking = {attack: {d for d in defenses if (attack, d) not in met} for attack in sorted(ensemble_of(records))}
+    cells = [
+        attack if without == defenses else f"{attack} behind {', '.join(sorted(without))}"
+        for attack, without in lacking.items()
+        if without
+    ]
+    if cells:
+        yield f"not run, though the suite ships with them: {'; '.join(cells)}"
+
+
+def _uneven(controls: Controls) -> Iterator[str]:
+    """Controls that tie and of which one differs from seed to seed: which of them is the best hangs on the seeds."""
+    spreads = {name: _spread(results) for name, results in controls.results.items()}
+    for one, other in combinations(controls.results, 2):
+        steady, loose = sorted((one, other), key=lambda name: spreads[name])
+        apart = spreads[loose] > max(SPREAD, UNEVEN * spreads[steady])
+        if apart and paired_difference(controls.results[one], controls.results[other]).p >= ALPHA:
+            yield (
+                f"the controls {one} and {other} tie, but one seed of {loose} differs from another by {spreads[loose]:.2f}, of "
+                f"{steady} by {spreads[steady]:.2f}: which is the better one hangs on the seeds"
+            )
+
+
+def _spread(results: Results) -> float:
+    """The standard deviation of accuracy over seeds."""
+    by_seed = results.right.mean(1)
+    return float(by_seed.std(ddof=1)) if len(by_seed) > 1 else 0.0
+
+
+def _undetectable(cells: Collection[PooledCell]) -> Iterator[str]:
+    """Ties of students that have more than any control, but less more than so few seeds and questions can show."""
+    gains = [cell.gain for cell in cells if cell.gain and cell.gain.verdict == "tie"]
+    below = [gain for gain in gains if WORTH < gain.mean < gain.detectable]
+    if below:
+        most = max(gain.detectable for gain in below)
+        ties = f"{len(below)} of {len(gains)} ties are gains of more than {WORTH:.2f}"
+        yield f"{ties}, which these seeds cannot show (they would show {most:.2f}): no evidence that nothing was stolen"
 
 
 def _no_entropy(records: Sequence[Record]) -> Iterator[str]:

@@ -1,49 +1,114 @@
-"""Gains: what an attack's student has over the best control that never queried the victim, and what follows from it."""
+"""Gains: what an attack's student has over every control that anyone could run, and what follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.cells import RANKED_SEEDS, Gain, GainOutcome, PooledCell, matrix, pool
-from heistbench.leaderboard.board.statistics import Difference, holm, paired_difference
+from heistbench.leaderboard.board.cells import (
+    RANKED_SEEDS,
+    Distance,
+    Gain,
+    GainOutcome,
+    PooledCell,
+    pool,
+    results_of,
+    students_of,
+)
+from heistbench.leaderboard.board.family import Claim, Pair, claim, step_down
+from heistbench.leaderboard.board.statistics import Interval, Results, highest
 
 NONE = "none"
 """The defense that is none, and the threat of an attack that never asks."""
 ALPHA = 0.05
+NOTHING = Interval(0.0, 0.0)
+"""The interval of the difference between a student and itself."""
 
 Place = tuple[str, str]
 """A cell's place in its panel: attack spec, defense spec."""
 RecordsByPlace = Mapping[Place, Sequence[Record]]
+Students = tuple[tuple[int, str], ...]
+"""Seeds and the students that they made."""
 
 
-def idle(controls: RecordsByPlace) -> RecordsByPlace:
-    """The controls that never query the victim: they declare no threat, and a record of theirs has no query on its bill.
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """The controls of one kind that never ask the victim, and the best of them with its accuracy and seeds.
 
-    A bill alone would not do: with a budget of no queries nobody has one.
+    The interval is that of whichever is truly the best.
     """
-    return {place: arm for place, arm in controls.items() if all(record.arm.threat == NONE for record in arm)}
+
+    name: str
+    accuracy: float
+    interval: Interval
+    seeds: int
+    controls: tuple[str, ...]
 
 
-def with_gains(attacks: RecordsByPlace, controls: RecordsByPlace) -> tuple[dict[Place, PooledCell], str | None]:
-    """Attack cells with their gain over the best of these controls, and that control's name."""
-    cells = {place: pool(arm) for place, arm in attacks.items()}
-    if not controls:
-        return cells, None
-    base = min(sorted(controls), key=lambda place: -matrix(controls[place]).mean())
-    name, results = named(*base), matrix(controls[base])
-    differences = {place: paired_difference(matrix(arm), results) for place, arm in attacks.items()}
-    adjusted = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
-    judged = len(controls[base]) >= RANKED_SEEDS
-    outcomes: dict[Place, GainOutcome] = {
-        place: _outcome(d, adjusted[place]) if judged and cells[place].ranked else "unranked" for place, d in differences.items()
+class Controls:
+    """Controls of one kind, against which students are held."""
+
+    def __init__(self, arms: RecordsByPlace) -> None:
+        self.arms = {named(*place): arms[place] for place in sorted(arms)}
+        self.results = {name: results_of(arm) for name, arm in self.arms.items()}
+        self.ranked = bool(arms) and all(len(arm) >= RANKED_SEEDS for arm in arms.values())
+        self._students = {name: students_of(arm) for name, arm in self.arms.items()}
+
+    @property
+    def yardstick(self) -> Yardstick | None:
+        """The best of them."""
+        if not self.results:
+            return None
+        name = min(self.results, key=lambda name: -self.results[name].mean)
+        best, interval = self.results[name], highest([arm.right for arm in self.results.values()])
+        return Yardstick(name, best.mean, interval, len(best.seeds), tuple(self.results))
+
+    def twin(self, students: Mapping[int, str]) -> str | None:
+        """The control whose students these are, seed by seed."""
+        return next((name for name, of_name in self._students.items() if students.items() <= of_name.items()), None)
+
+    def distance(self, results: Results, students: Mapping[int, str]) -> Distance | None:
+        """How far an arm is from the best of them."""
+        if not self.results:
+            return None
+        if twin := self.twin(students):
+            return Distance(twin, 0.0, NOTHING)
+        claimed = claim(results, self.results)
+        return Distance(claimed.over, claimed.mean, claimed.interval)
+
+
+def yardsticks(controls: RecordsByPlace) -> tuple[Controls, Controls]:
+    """The controls that never query the victim: those that anyone could run, and those that know the gold answers.
+
+    They declare no threat. A bill without queries alone would not do: with a budget of no queries nobody has another.
+    """
+    idle = {place: arm for place, arm in controls.items() if all(record.arm.threat == NONE for record in arm)}
+    feasible, gold = ({p: arm for p, arm in idle.items() if arm[0].arm.privileged is knows} for knows in (False, True))
+    return Controls(feasible), Controls(gold)
+
+
+def with_gains(attacks: RecordsByPlace, feasible: Controls, gold: Controls) -> dict[Place, PooledCell]:
+    """Attack cells with their gain over the feasible controls and their distance from those that know the gold answers."""
+    results = {place: results_of(attacks[place]) for place in sorted(attacks)}
+    students = {place: students_of(attacks[place]) for place in results}
+    cells = {
+        place: replace(pool(attacks[place]), beyond_gold=gold.distance(results[place], students[place])) for place in results
     }
-    for place, d in differences.items():
-        verdict = _credited(place, outcomes)
-        gain = Gain(name, mean=d.mean, interval=d.interval, p=d.p, p_holm=adjusted[place], verdict=verdict)
+    if not feasible.results:
+        return cells
+    twins = {place: feasible.twin(students[place]) for place in results}
+    judged = {place for place in results if feasible.ranked and cells[place].ranked and not twins[place]}
+    claims = {place: claim(results[place], feasible.results) for place in results}
+    adjusted = _adjusted({place: claims[place] for place in judged}, {place: tuple(students[place].items()) for place in judged})
+    outcomes: dict[Place, GainOutcome] = {
+        place: "same" if twins[place] else _outcome(claims[place], adjusted[place]) if place in judged else "unranked"
+        for place in results
+    }
+    for place, of_place in claims.items():
+        gain = _gain(of_place, twins[place], adjusted.get(place), _credited(place, outcomes))
         cells[place] = replace(cells[place], gain=gain)
-    return cells, name
+    return cells
 
 
 def named(attack: str, defense: str) -> str:
@@ -51,10 +116,24 @@ def named(attack: str, defense: str) -> str:
     return attack if defense == NONE else f"{attack} behind {defense}"
 
 
-def _outcome(difference: Difference, p: float) -> GainOutcome:
-    if p < ALPHA and difference.interval.low > 0:
+def _adjusted(claims: Mapping[Place, Claim], students: Mapping[Place, Students]) -> dict[Place, float]:
+    """Adjusted p-values; cells that have the same students are one test."""
+    tests = {students[place]: Pair(claims[place].new, claims[place].rival, claims[place].p) for place in sorted(claims)}
+    p_values = dict(zip(tests, step_down([*tests.values()]), strict=True))
+    return {place: p_values[students[place]] for place in claims}
+
+
+def _gain(of_place: Claim, twin: str | None, p: float | None, verdict: GainOutcome) -> Gain:
+    if twin:
+        return Gain(twin, 0.0, NOTHING, None, None, of_place.detectable, verdict)
+    tested = None if p is None else of_place.p
+    return Gain(of_place.over, of_place.mean, of_place.interval, tested, p, of_place.detectable, verdict)
+
+
+def _outcome(of_place: Claim, p: float) -> GainOutcome:
+    if p < ALPHA and of_place.interval.low > 0:
         return "steals"
-    if p < ALPHA and difference.interval.high < 0:
+    if p < ALPHA and of_place.interval.high < 0:
         return "below control"
     return "tie"
 

@@ -12,8 +12,8 @@ from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.cells import PooledCell, means, pool
 from heistbench.leaderboard.board.comparable import check
 from heistbench.leaderboard.board.flags import contamination, flags
-from heistbench.leaderboard.board.gains import NONE, Place, idle, with_gains
-from heistbench.leaderboard.board.statistics import Interval
+from heistbench.leaderboard.board.gains import NONE, Place, Yardstick, named, with_gains, yardsticks
+from heistbench.leaderboard.board.worst import Worst, ensemble_of, worst_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Row:
 class Column:
     """One defense: what an honest user gets through it, and the strongest attack on it.
 
-    `worst_accuracy`, the highest student accuracy over attacks, is the robust score: a stronger attack can only make it
-    worse. `missing` names the attacks that were not run against this defense.
+    `worst`, the highest student accuracy over attacks, is the robust score: a stronger attack can only raise it. `ensemble` is
+    the same over the attacks that the suite ships with, which no submission changes. Each is None where nothing of it was run.
     """
 
     defense: str
@@ -37,10 +37,8 @@ class Column:
     touches: tuple[str, ...]
     random: bool
     utility: dict[str, float]
-    worst_attack: str | None
-    worst_accuracy: float | None
-    worst_interval: Interval | None
-    missing: tuple[str, ...]
+    worst: Worst | None
+    ensemble: Worst | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +57,26 @@ class Setting:
 class Panel(Setting):
     """One setting, one budget of queries, one protocol.
 
-    `baseline` names the best control that never queried the victim, None where there is none (gains are missing then);
-    `signatures` says how each overlap was measured; `contamination` is the largest share that any record states, by the two
-    splits it is about; `flags` are what the panel says against itself.
+    `feasible` is what anyone could do without the victim, None where no such control was run (gains are missing then); `gold` is
+    what a thief could do who knows the gold answers; `signatures` says how each overlap was measured; `contamination` is the
+    largest share that any record states, by the two splits it is about; `flags` are what the panel says against itself.
     """
 
     budget: int
     n: int
-    baseline: str | None
+    feasible: Yardstick | None
+    gold: Yardstick | None
     signatures: dict[str, str]
     defenses: tuple[Column, ...]
     attacks: tuple[Row, ...]
     controls: tuple[Row, ...]
     contamination: dict[str, float]
     flags: tuple[str, ...]
+
+    def control(self, yardstick: Yardstick | None) -> PooledCell | None:
+        """The cell of the best control of a kind."""
+        name = yardstick and yardstick.name
+        return next((cell for cell in present(self.controls) if named(cell.attack, cell.defense) == name), None)
 
 
 class CellKey(NamedTuple):
@@ -106,8 +110,9 @@ def panel_of(records: Sequence[Record]) -> Panel:
     """
     check(records)
     attacks, controls = (_arms([r for r in records if r.arm.control is control]) for control in (False, True))
-    scored, baseline = with_gains(attacks, idle(controls))
-    columns = _columns(records, scored)
+    feasible, gold = yardsticks(controls)
+    scored = with_gains(attacks, feasible, gold)
+    columns = _columns(records, attacks, scored)
     defenses = [column.defense for column in columns]
     arm = records[0].arm
     return Panel(
@@ -119,13 +124,14 @@ def panel_of(records: Sequence[Record]) -> Panel:
         student=arm.student,
         budget=arm.budget,
         n=records[0].exam.n,
-        baseline=baseline,
+        feasible=feasible.yardstick,
+        gold=gold.yardstick,
         signatures={name: scores.signature for r in records for name, scores in r.overlap.items()},
         defenses=columns,
         attacks=_rows(scored, defenses),
         controls=_rows({place: pool(arm) for place, arm in controls.items()}, defenses),
         contamination=contamination(records),
-        flags=flags(records),
+        flags=flags(records, (feasible, gold), scored.values()),
     )
 
 
@@ -140,13 +146,16 @@ def _arms(records: Sequence[Record]) -> dict[Place, list[Record]]:
     return {place: [by_seed[seed] for seed in sorted(by_seed)] for place, by_seed in arms.items()}
 
 
-def _columns(records: Sequence[Record], cells: Mapping[Place, PooledCell]) -> tuple[Column, ...]:
+def _columns(
+    records: Sequence[Record], attacks: Mapping[Place, Sequence[Record]], cells: Mapping[Place, PooledCell]
+) -> tuple[Column, ...]:
     """Undefended first, then ranked defenses by robust score, then the others by name."""
     by_defense: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_defense[record.arm.defense].append(record)
-    attacks = {attack for attack, _ in cells}
-    worst = {d: _worst([c for (_, defense), c in cells.items() if defense == d]) for d in by_defense}
+    known, ensemble = {attack for attack, _ in cells}, ensemble_of(records)
+    behind = {d: {attack: attacks[attack, defense] for attack, defense in attacks if defense == d} for d in by_defense}
+    worst = {d: worst_of(arms, known) for d, arms in behind.items()}
     columns = [
         Column(
             defense=defense,
@@ -154,22 +163,16 @@ def _columns(records: Sequence[Record], cells: Mapping[Place, PooledCell]) -> tu
             touches=tuple(sorted({touch for part in here[0].arm.defenses for touch in part.touches})),
             random=any(part.random for part in here[0].arm.defenses),
             utility=means(r.utility.model_dump() for r in here),
-            worst_attack=cell.attack if (cell := worst[defense]) else None,
-            worst_accuracy=cell.accuracy if cell else None,
-            worst_interval=cell.interval if cell else None,
-            missing=tuple(sorted(attack for attack in attacks if (attack, defense) not in cells)),
+            worst=worst[defense],
+            ensemble=worst_of({name: arm for name, arm in behind[defense].items() if name in ensemble}, ensemble),
         )
         for defense, here in by_defense.items()
     ]
     return tuple(sorted(columns, key=lambda c: (c.defense != NONE, *_rank(worst[c.defense], 1), c.defense)))
 
 
-def _worst(cells: Sequence[PooledCell]) -> PooledCell | None:
-    return min(cells, key=lambda cell: (-cell.accuracy, cell.attack), default=None)
-
-
-def _rank(cell: PooledCell | None, sign: int) -> tuple[bool, float]:
-    """Sorts ranked cells by accuracy (`sign` 1: low first, -1: high first) and before all unranked ones."""
+def _rank(cell: PooledCell | Worst | None, sign: int) -> tuple[bool, float]:
+    """Sorts what is ranked by accuracy (`sign` 1: low first, -1: high first) and before all that is unranked."""
     return (False, sign * cell.accuracy) if cell and cell.ranked else (True, 0.0)
 
 

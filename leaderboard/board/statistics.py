@@ -1,8 +1,7 @@
-"""Statistics of 0/1 results, several seeds per arm: intervals, paired differences, Holm.
+"""Statistics of 0/1 results, several seeds per arm: intervals and paired differences.
 
-An arm is a matrix of shape (seeds, questions), 1.0 where the student was right. Two arms are compared on the same
-questions, in the same order; their seeds are not paired. numpy and scipy are imported where they are needed:
-`heist --help` must not wait for them.
+Two arms are compared on the same questions, in the same order, and seed by seed where they have the same seeds: whatever is luck
+hangs on the seed, the same luck in all arms. numpy and scipy are imported where they are needed: `heist --help` must not wait.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 NORMAL = 1.959963984540054
 """The normal quantile of a 95% interval."""
+TAIL = 0.025
+"""The chance that a 95% interval leaves out on each side."""
 POWER = 0.8
 """The chance of finding a difference that `detectable` names."""
 
@@ -33,17 +34,44 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """What an arm gave: (seeds, questions), 1.0 where the student was right; `seeds` names the rows, in rising order."""
+
+    right: Matrix
+    seeds: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        """Accuracy over all seeds."""
+        return float(self.right.mean())
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean difference of two arms in accuracy, its interval, and a two-sided p-value for "no difference".
-
-    `detectable` is the smallest true difference that questions and seeds at hand would show at the 5% level four times in five.
-    """
+    """Mean difference of two arms in accuracy, the error of that mean, and a two-sided p-value for "no difference"."""
 
     mean: float
-    interval: Interval
+    error: Error
     p: float
-    detectable: float
+
+    def interval(self, tail: float = TAIL) -> Interval:
+        """A confidence interval that leaves out `tail` on each side."""
+        half = self.error.quantile(1 - tail) * self.error.size
+        return Interval(max(-1.0, self.mean - half), min(1.0, self.mean + half))
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that questions and seeds at hand would show at the 5% level four times in five."""
+        return min(1.0, (self.error.quantile(1 - TAIL) + self.error.quantile(POWER)) * self.error.size)
+
+    def above(self) -> float:
+        """The one-sided p-value for "no more"."""
+        return self.p / 2 if self.mean > 0 else 1 - self.p / 2
+
+    def below(self) -> float:
+        """The one-sided p-value for "no less"."""
+        return self.p / 2 if self.mean < 0 else 1 - self.p / 2
 
 
 def wilson(right: float, n: float, quantile: float = NORMAL) -> Interval:
@@ -59,52 +87,87 @@ def wilson(right: float, n: float, quantile: float = NORMAL) -> Interval:
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def arm_interval(matrix: Matrix) -> Interval:
-    """95% interval of one arm's accuracy, pooled over seeds; `matrix` is (seeds, questions).
+def share_difference(new: tuple[float, float], base: tuple[float, float], tail: float) -> Interval:
+    """Interval of a difference of two shares, each with what it is of, that leaves out `tail` on each side.
+
+    Newcombe's hybrid of Wilson's intervals (1998, Statistics in Medicine, method 10). It does not pair: where both are of the
+    same questions it is wider than it need be.
+    """
+    from scipy.special import ndtri
+
+    quantile = float(ndtri(1 - tail))
+    (a, n), (b, m) = new, base
+    one, other = wilson(a * n, n, quantile), wilson(b * m, m, quantile)
+    low = a - b - ((a - one.low) ** 2 + (other.high - b) ** 2) ** 0.5
+    return Interval(low, a - b + ((one.high - a) ** 2 + (b - other.low) ** 2) ** 0.5)
+
+
+def arm_interval(matrix: Matrix, tail: float = TAIL) -> Interval:
+    """Interval of one arm's accuracy, pooled over seeds, that leaves out `tail` on each side; `matrix` is (seeds, questions).
 
     Wilson's, of as many questions as would alone give the standard error that questions and seeds give together (Korn and
     Graubard 1998, Survey Methodology). With one seed, or where all results are equal, that is Wilson's of the questions.
     """
+    from scipy.special import ndtri
+
     n, share = matrix.shape[1], float(matrix.mean())
     if len(matrix) == 1 or not 0 < share < 1:
-        return wilson(share * n, n)
-    error = _error(matrix.mean(0), [matrix], pseudo=0.0)
+        return wilson(share * n, n, float(ndtri(1 - tail)))
+    error = _error(matrix.mean(0), [matrix.mean(1)], pseudo=0.0)
     effective = share * (1 - share) / error.variance
-    return wilson(share * effective, effective, error.quantile(0.975))
+    return wilson(share * effective, effective, error.quantile(1 - tail))
 
 
-def paired_difference(new: Matrix, base: Matrix) -> Difference:
-    """`new` minus `base`, of shapes (seeds, questions) and (seeds', questions), the same questions in the same order.
+def highest(arms: Sequence[Matrix]) -> Interval:
+    """95% interval of the highest true accuracy among some arms.
 
-    The variance of the mean difference is that of its questions, which pair the arms, plus that of each arm's seeds, which do not
-    pair: a little more than the truth, as the noise of single replies is in each part. Seeds are few, so quantiles are Student's
-    at Satterthwaite's degrees of freedom. One discordant pair more than there are keeps an interval from vanishing (Agresti and
-    Min 2005). One seed in both arms shows no spread over seeds: the interval covers questions alone there. A bootstrap over
-    questions and seeds instead covers 88% where three seeds differ much (`tests/leaderboard/bench_statistics.py`).
+    Its low end is the highest low end of intervals that all hold at once (Bonferroni), as the arm that came out best may owe it
+    to luck; its high end is the highest one, as the best arm's own is not above it.
+    """
+    return Interval(max(arm_interval(arm, TAIL / len(arms)).low for arm in arms), max(arm_interval(arm).high for arm in arms))
+
+
+def paired_difference(new: Results, base: Results) -> Difference:
+    """`new` minus `base`, the same questions in the same order.
+
+    The variance of the mean difference is that of its questions, which pair the arms, plus that of its seeds: a little more than
+    the truth, as the noise of single replies is in both parts. Arms that have the same seeds are paired by them; otherwise each
+    arm's seeds count for themselves. Seeds are few, so quantiles are Student's at Satterthwaite's degrees of freedom. One
+    discordant pair more than there are keeps an interval from vanishing (Agresti and Min 2005). One seed in both arms shows no
+    spread over seeds: the interval covers questions alone there. A bootstrap over questions and seeds instead covers 88% where
+    three seeds differ much (`tests/leaderboard/bench_statistics.py`).
     p: the larger of this t-test's and the exact `sign_flip_p`. Far out in the tails, where a correction for many pairs looks, the
     freedom of questions would promise too much: there it counts only seeds. Raises ValueError for different questions or none.
     """
     from scipy.special import stdtr
 
-    if new.shape[1] != base.shape[1] or not new.size or not base.size:
-        raise ValueError(f"arms of shapes {new.shape} and {base.shape} cannot be paired")
-    mean, error = float(new.mean() - base.mean()), _error(new.mean(0) - base.mean(0), [new, base], pseudo=1.0)
-    size, high = error.variance**0.5, error.quantile(0.975)
-    freedom = min(error.freedom, sum(len(arm) - 1 for arm in (new, base)) or error.freedom)
-    return Difference(
-        mean=mean,
-        interval=Interval(max(-1.0, mean - high * size), min(1.0, mean + high * size)),
-        p=max(2 * float(stdtr(freedom, -abs(mean) / size)), sign_flip_p(new, base)),
-        detectable=min(1.0, (high + error.quantile(POWER)) * size),
-    )
+    if new.right.shape[1] != base.right.shape[1] or not new.right.size or not base.right.size:
+        raise ValueError(f"arms of shapes {new.right.shape} and {base.right.shape} cannot be paired")
+    seeds = [part for part in luck(new, base) if len(part) > 1]
+    error = _error(new.right.mean(0) - base.right.mean(0), seeds, pseudo=1.0)
+    mean = new.mean - base.mean
+    freedom = min(error.freedom, len(new.seeds) + len(base.seeds) - 2 or error.freedom)
+    p = 2 * float(stdtr(freedom, -abs(mean) / error.size))
+    return Difference(mean, error, max(p, sign_flip_p(new.right, base.right)))
+
+
+def luck(new: Results, base: Results) -> list[Vector]:
+    """The means over questions whose spread is that of a difference over seeds: of the differences, or of each arm."""
+    by_seed = new.right.mean(1), base.right.mean(1)
+    return [by_seed[0] - by_seed[1]] if new.seeds == base.seeds else [*by_seed]
 
 
 @dataclass(frozen=True, slots=True)
-class _Error:
+class Error:
     """The variance of a mean, and the degrees of freedom that its estimate is worth."""
 
     variance: float
     freedom: float
+
+    @property
+    def size(self) -> float:
+        """The standard error."""
+        return float(self.variance**0.5)
 
     def quantile(self, share: float) -> float:
         """Student's quantile."""
@@ -113,13 +176,13 @@ class _Error:
         return float(stdtrit(self.freedom, share))
 
 
-def _error(questions: Vector, arms: Sequence[Matrix], pseudo: float) -> _Error:
+def _error(questions: Vector, seeds: Sequence[Vector], pseudo: float) -> Error:
     """Of a mean over questions and over the seeds of some arms; `pseudo` is added to the questions' sum of squares."""
     n = len(questions)
     parts = [((float(((questions - questions.mean()) ** 2).sum()) + pseudo) / (n * max(1, n - 1)), max(1, n - 1))]
-    parts += [(float(arm.mean(1).var(ddof=1)) / len(arm), len(arm) - 1) for arm in arms if len(arm) > 1]
+    parts += [(float(by_seed.var(ddof=1)) / len(by_seed), len(by_seed) - 1) for by_seed in seeds]
     variance = sum(part for part, _ in parts)
-    return _Error(variance, variance**2 / sum(part**2 / freedom for part, freedom in parts))
+    return Error(variance, variance**2 / sum(part**2 / freedom for part, freedom in parts))
 
 
 def sign_flip_p(new: Matrix, base: Matrix) -> float:
@@ -156,38 +219,3 @@ def _coins(count: int) -> Vector:
     for heads in range(count):
         ways.append(ways[-1] * (count - heads) // (heads + 1))
     return np.array([n / outcomes for n in ways])  # whole numbers, divided once: scipy.stats is slow to import
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given. Source: Holm 1979."""
-    adjusted, least = [0.0] * len(p_values), 0.0
-    for rank, at in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        least = max(least, min(1.0, p_values[at] * (len(p_values) - rank)))
-        adjusted[at] = least
-    return adjusted
-
-
-@dataclass(frozen=True, slots=True)
-class Association:
-    """Whether two 0/1 outcomes of the same questions go together: chi-square with one degree of freedom, and its p-value."""
-
-    chi2: float
-    p: float
-
-
-def association(first: Matrix, second: Matrix) -> Association | None:
-    """Test of independence of two outcomes, each (seeds, questions); None where one of them never varies.
-
-    Questions are exchanged, a question's seeds staying together, and the sum of products is compared with its mean and
-    variance over all exchanges (Hoeffding 1951, A combinatorial central limit theorem). With one seed this is Pearson's
-    chi-square of the 2x2 table times (n - 1) / n.
-    """
-    from scipy.special import chdtrc
-
-    n = first.shape[1]
-    centred = [outcome - outcome.mean(axis=1, keepdims=True) for outcome in (first, second)]
-    variance = ((centred[0] @ centred[0].T) * (centred[1] @ centred[1].T)).sum() / max(1, n - 1)
-    if variance <= 0:
-        return None
-    statistic = float((centred[0] * centred[1]).sum() ** 2 / variance)
-    return Association(statistic, float(chdtrc(1, statistic)))

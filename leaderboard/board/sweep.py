@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heistbench.leaderboard.board.cells import PooledCell
-from heistbench.leaderboard.board.gains import NONE, Place, named
+from heistbench.leaderboard.board.gains import NONE, Place, Yardstick
 from heistbench.leaderboard.board.panel import Panel, Setting, present
 from heistbench.leaderboard.board.statistics import Interval
 
@@ -45,12 +45,14 @@ class SweepLine:
 class Sweep(Setting):
     """The panels that differ in their budget alone: each point stands for itself and is compared within its panel only.
 
-    `baseline` is at each budget the best control that never queried the victim, `ceiling` the true traces.
+    `feasible` and `gold` are at each budget the best control that anyone could run, and the best that knows the gold answers;
+    `ceiling` is the victim's true traces.
     """
 
     budgets: tuple[int, ...]
     attacks: tuple[SweepLine, ...]
-    baseline: Points
+    feasible: Points
+    gold: Points
     ceiling: Points
 
 
@@ -67,7 +69,8 @@ def sweep_of(panels: Sequence[Panel]) -> Sweep:
         student=first.student,
         budgets=tuple(panel.budget for panel in panels),
         attacks=tuple(SweepLine(*place, tuple(_point(panel, place) for panel in panels)) for place in places),
-        baseline=tuple(_best(panel) for panel in panels),
+        feasible=tuple(_best(panel, panel.feasible) for panel in panels),
+        gold=tuple(_best(panel, panel.gold) for panel in panels),
         ceiling=tuple(_point(panel, (CEILING, NONE)) for panel in panels),
     )
 
@@ -81,8 +84,9 @@ def _point(panel: Panel, place: Place) -> Point | None:
     return next((_of(cell) for cell in cells if _place(cell) == place), None)
 
 
-def _best(panel: Panel) -> Point | None:
-    return next((_of(cell) for cell in present(panel.controls) if named(*_place(cell)) == panel.baseline), None)
+def _best(panel: Panel, yardstick: Yardstick | None) -> Point | None:
+    cell = panel.control(yardstick)
+    return _of(cell) if cell else None
 
 
 def _of(cell: PooledCell) -> Point:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.statistics import Association, association
+from heistbench.leaderboard.board.association import Association, association
 
 CLASSIFIED, RETRIEVED = ("right", "class"), ("right", "facts")
 """The kinds of trace whose classification, and whose facts, are right."""

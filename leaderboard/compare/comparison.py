@@ -1,12 +1,13 @@
-"""Comparisons: what students of the same attacks got before and after, paired question by question.
+"""Comparisons: what students of the same attacks, and honest users, got before and after.
 
 Two sources are compared (runs, releases of a victim, revisions of the results), or two attacks, or two defenses, within one.
-`better` and `worse` are from the defender's point of view: `worse` means that students get more.
+Students are paired question by question and, where they have the same seeds, seed by seed. `better` and `worse` are from the
+defender's point of view: `worse` means that students get more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal
@@ -15,21 +16,22 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import suggest
 from heistbench.bench.storage.records import Record
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.board.cells import PooledCell, matrix
-from heistbench.leaderboard.board.gains import ALPHA, NONE
+from heistbench.leaderboard.board.cells import PooledCell, results_of, students_of
+from heistbench.leaderboard.board.family import Pair as Tested
+from heistbench.leaderboard.board.family import step_down
+from heistbench.leaderboard.board.gains import ALPHA, NONE, NOTHING
 from heistbench.leaderboard.board.measured import all_cells
 from heistbench.leaderboard.board.panel import Panel, victim_label
-from heistbench.leaderboard.board.statistics import Difference, Interval, holm, paired_difference
-from heistbench.leaderboard.compare.pairing import RecordsByArm, arms_of, pair
+from heistbench.leaderboard.board.statistics import Difference, Interval, paired_difference
+from heistbench.leaderboard.compare.pairing import RecordsByArm, Twice, arms_of, pair
+from heistbench.leaderboard.compare.users import UserChange, user_changes
 from heistbench.leaderboard.words import clean
 
-Change = Literal["worse", "better", "tie", "does not discriminate", "unranked"]
-CHANGES: tuple[Change, ...] = ("worse", "better", "tie", "does not discriminate", "unranked")
+Change = Literal["worse", "better", "tie", "same", "does not discriminate", "unranked"]
+CHANGES: tuple[Change, ...] = ("worse", "better", "tie", "same", "does not discriminate", "unranked")
 """In the order of a table: what matters most stands first."""
 Cells = Mapping[tuple[Any, ...], PooledCell]
 """Cells with their gains, by task, exam, victim, student, budget, attack and defense."""
-Twice = tuple[Sequence[Record], Sequence[Record]]
-"""Records of base and new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,18 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """New minus base in student accuracy; `p_holm` is None for an unranked pair, which is not judged.
+    """New minus base in student accuracy.
 
-    `detectable` is the smallest true difference that these questions and seeds would show four times in five.
+    p and p_adjusted, over all different pairs, are None where nothing is tested: the students are the same, or unranked.
+    `detectable` is the smallest true difference that these questions and seeds would show four times in five; None where the
+    students are the same.
     """
 
     mean: float
     interval: Interval
-    p: float
-    p_holm: float | None
-    detectable: float
+    p: float | None
+    p_adjusted: float | None
+    detectable: float | None
     verdict: Change
 
 
@@ -84,10 +88,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Pairs of attacks and of controls, worst first; `sides` names the two, `only` lists the arms that the other one lacks."""
+    """Pairs of attacks and of controls, worst first, and honest users behind each defense.
+
+    `sides` names the two, `only` lists the arms that the other one lacks.
+    """
 
     sides: tuple[str, str]
     pairs: tuple[Pair, ...]
+    users: tuple[UserChange, ...]
     only: tuple[tuple[str, ...], tuple[str, ...]]
 
     def attacks(self) -> list[Pair]:
@@ -102,15 +110,29 @@ class Comparison:
         """The attacks whose students get significantly more than before, by more than `threshold` in accuracy."""
         return [pair for pair in self.attacks() if pair.compared.verdict == "worse" and pair.compared.mean > threshold]
 
+    def losses(self, threshold: float = 0.0) -> list[UserChange]:
+        """The defenses behind which honest users get significantly less than before, by more than `threshold`."""
+        return [users for users in self.users if users.verdict == "users get less" and -users.mean > threshold]
 
-def compare(base: Sequence[Record], new: Sequence[Record], cells: tuple[Cells, Cells] | None = None) -> Comparison:
+    def unjudged(self) -> list[Pair]:
+        """The attacks of which nothing can be said: whether they are regressions is not known."""
+        return [pair for pair in self.attacks() if pair.compared.verdict == "unranked"]
+
+
+def compare(
+    base: Sequence[Record],
+    new: Sequence[Record],
+    cells: tuple[Cells, Cells] | None = None,
+    changed: Collection[str] = (),
+) -> Comparison:
     """Pair the arms of two sources and compare them, new minus base; `cells` are those of both, if they are made already.
 
     Releases are paired with each other where each source has one release of each victim; else arms of the same release are.
-    Raises HeistError when nothing pairs or records were not made in the same way, naming the field and both files.
+    `changed` names plugins whose versions and parameters may differ, as it is they that are compared. Raises HeistError when
+    nothing pairs or records were not made in the same way, naming the field and both files.
     """
     apart = "release" if _one_release(base) and _one_release(new) else ""
-    return _compare(("base", "new"), (base, new), apart, lambda: cells or (_cells(base), _cells(new)))
+    return _compare(("base", "new"), (base, new), apart, lambda: cells or (_cells(base), _cells(new)), changed)
 
 
 def compare_within(records: Sequence[Record], kind: Literal["attack", "defense"], a: str, b: str) -> Comparison:
@@ -155,16 +177,23 @@ def _one_release(records: Iterable[Record]) -> bool:
     return len(releases) == len({victim for victim, _ in releases})
 
 
-def _compare(sides: tuple[str, str], chosen: Twice, apart: str, cells: Callable[[], tuple[Cells, Cells]]) -> Comparison:
+def _compare(
+    sides: tuple[str, str],
+    chosen: Twice,
+    apart: str,
+    cells: Callable[[], tuple[Cells, Cells]],
+    changed: Collection[str] = (),
+) -> Comparison:
     """Pair and judge; cells are made last, as errors of pairing say more."""
     base, new = (arms_of(records, {apart}) for records in chosen)
-    paired = pair(sides, base, new)
+    paired = pair(sides, base, new, changed)
     before, after = cells()
     arms = [(old, cell_of(before, old[0]), late, cell_of(after, late[0])) for old, late in paired]
     # Attacks and controls are two families of tests: one finds regressions, the other whether the ground moved.
     families = ([arm for arm in arms if _is_control(arm) is control] for control in (False, True))
     pairs = sorted((judged for family in families for judged in _judged(family)), key=_worst_first)
-    return Comparison(sides, tuple(pairs), (_without(base, new), _without(new, base)))
+    users = [] if apart == "attack.spec" else user_changes(paired)
+    return Comparison(sides, tuple(pairs), tuple(users), (_without(base, new), _without(new, base)))
 
 
 def _without(mine: RecordsByArm, other: RecordsByArm) -> tuple[str, ...]:
@@ -182,17 +211,27 @@ def _is_control(arms: _Arms) -> bool:
 
 
 def _judged(family: Sequence[_Arms]) -> list[Pair]:
-    """The pairs of one family; Holm's correction is over those that are ranked."""
-    differences = [paired_difference(matrix(new), matrix(base)) for base, _, new, _ in family]
-    ranked = [before.ranked and after.ranked for _, before, _, after in family]
-    adjusted = iter(holm([d.p for d, judged in zip(differences, ranked, strict=True) if judged]))
-    p_values = [next(adjusted) if judged else None for judged in ranked]
-    return [_pair(arms, d, p) for arms, d, p in zip(family, differences, p_values, strict=True)]
+    """The pairs of one family. Those that are ranked and different are tested, each pair of students once."""
+    differences = [paired_difference(results_of(new), results_of(base)) for base, _, new, _ in family]
+    tests: dict[str, Tested] = {}
+    for (base, before, new, after), difference in zip(family, differences, strict=True):
+        if before.ranked and after.ranked and not _same(base, new):
+            tests[_students(base, new)] = Tested(results_of(new), results_of(base), difference.p)
+    adjusted = dict(zip(tests, step_down([*tests.values()]), strict=True))
+    return [_pair(arms, d, adjusted.get(_students(arms[0], arms[2]))) for arms, d in zip(family, differences, strict=True)]
+
+
+def _students(base: Sequence[Record], new: Sequence[Record]) -> str:
+    return repr([students_of(base), students_of(new)])
+
+
+def _same(base: Sequence[Record], new: Sequence[Record]) -> bool:
+    """Whether both sides examined the same students."""
+    return students_of(base) == students_of(new)
 
 
 def _pair(arms: _Arms, difference: Difference, p: float | None) -> Pair:
     base, before, new, after = arms
-    verdict = _verdict(difference, p, _discriminates(before) or _discriminates(after))
     arm = new[0].arm
     return Pair(
         task=arm.task.spec,
@@ -203,16 +242,25 @@ def _pair(arms: _Arms, difference: Difference, p: float | None) -> Pair:
         idle=_is_control(arms) and {base[0].arm.threat, arm.threat} == {NONE},
         base=Side.of(base[0], before),
         new=Side.of(new[0], after),
-        compared=Compared(difference.mean, difference.interval, difference.p, p, difference.detectable, verdict),
+        compared=_compared(arms, difference, p),
     )
+
+
+def _compared(arms: _Arms, difference: Difference, p: float | None) -> Compared:
+    base, before, new, after = arms
+    if _same(base, new):
+        return Compared(0.0, NOTHING, None, None, None, "same")
+    verdict = _verdict(difference, p, _discriminates(before) or _discriminates(after))
+    tested = None if p is None else difference.p
+    return Compared(difference.mean, difference.interval(), tested, p, difference.detectable, verdict)
 
 
 def _verdict(difference: Difference, p: float | None, discriminates: bool) -> Change:
     if p is None:
         return "unranked"
-    if p < ALPHA and difference.interval.low > 0:
+    if p < ALPHA and difference.interval().low > 0:
         return "worse"
-    if p < ALPHA and difference.interval.high < 0:
+    if p < ALPHA and difference.interval().high < 0:
         return "better"
     return "tie" if discriminates else "does not discriminate"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
-from heistbench.leaderboard.board.comparable import VICTIM, check, differs, file_of
+from heistbench.leaderboard.board.comparable import VICTIM, check, differs, file_of, plugin_fields
 from heistbench.leaderboard.board.panel import victim_label
 
 FIELDS = ("task.spec", "exam.spec", "victim", "release", "student", "budget", "attack.spec", "defense")
@@ -18,6 +18,8 @@ ArmKey = tuple[Any, ...]
 """The values of these fields."""
 RecordsByArm = Mapping[ArmKey, Sequence[Record]]
 """Records of each arm, in the order of seeds."""
+Twice = tuple[Sequence[Record], Sequence[Record]]
+"""Records of base and new."""
 
 
 def key_of(record: Record, apart: Collection[str] = ()) -> ArmKey:
@@ -33,23 +35,31 @@ def arms_of(records: Iterable[Record], apart: Collection[str] = ()) -> RecordsBy
     return arms
 
 
-def pair(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> list[tuple[Sequence[Record], Sequence[Record]]]:
+def pair(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm, changed: Collection[str] = ()) -> list[Twice]:
     """The arms that both sources have, in the order of their keys.
 
     Raises HeistError when there are none, or when the records of a pair were not made in the same way: it names the field and
-    both files. The victim may differ where releases do.
+    both files. The victim may differ where releases do, and a plugin that `changed` in its version and parameters.
     """
     pairs = [(base[key], new[key]) for key in sorted(base.keys() & new.keys())]
     if not pairs:
         raise _nothing_pairs(names, base, new)
     for first, second in pairs:
         old = {id(record) for record in first}
+        other_victim = VICTIM if victim_label(first[0]) != victim_label(second[0]) else frozenset()
         check(
             [*first, *second],
-            may_differ=VICTIM if victim_label(first[0]) != victim_label(second[0]) else frozenset(),
+            may_differ=other_victim | {field for record in (first[0], second[0]) for field in _fields_of(record, changed)},
             called=lambda record, old=old: f"{names[id(record) not in old]}: {file_of(record)}",  # type: ignore[misc]
         )
     return pairs
+
+
+def _fields_of(record: Record, changed: Collection[str]) -> Iterator[str]:
+    """The fields in which the plugins of these names may differ."""
+    for field, plugin in plugin_fields(record):
+        if plugin.name in changed:
+            yield field
 
 
 def _nothing_pairs(names: tuple[str, str], base: RecordsByArm, new: RecordsByArm) -> HeistError:

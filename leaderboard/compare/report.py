@@ -11,18 +11,33 @@ from typing import TYPE_CHECKING, Any
 from heistbench.leaderboard.board.cells import RANKED_SEEDS
 from heistbench.leaderboard.board.gains import named
 from heistbench.leaderboard.compare.comparison import CHANGES, Change, Comparison, Pair
-from heistbench.leaderboard.tables.table import NAMES, Body, Entries, Entry, Line, Table, TextSpan, TextStyle, heading, name
+from heistbench.leaderboard.compare.users import UserChange, UserVerdict
+from heistbench.leaderboard.tables.table import (
+    NAMES,
+    Body,
+    Entries,
+    Entry,
+    Line,
+    Table,
+    TextSpan,
+    TextStyle,
+    entry,
+    heading,
+    name,
+    numbers,
+)
 from heistbench.leaderboard.terminal.draw import draw
-from heistbench.leaderboard.words import DASH, clean, p_text, queries, share, signed, signed_span
+from heistbench.leaderboard.words import clean, count, p_text, queries, share, signed, signed_span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MARKS: dict[Change, str] = {"worse": "▲", "better": "▼", "tie": "=", "does not discriminate": "∅", "unranked": "·"}
+MARKS: dict[Change, str] = {"worse": "▲", "better": "▼", "tie": "=", "same": "≡", "does not discriminate": "∅", "unranked": "·"}
 MEANINGS: dict[Change, str] = {
-    "worse": "students get more: the interval is above zero, and p < .05 after Holm's correction",
-    "better": "students get less: the interval is below zero, and p < .05 after Holm's correction",
+    "worse": "students get more: the interval is above zero, and p < .05 adjusted over all different pairs",
+    "better": "students get less: the interval is below zero, and p < .05 adjusted over all different pairs",
     "tie": "no difference shown",
+    "same": "the students are the same ones, seed by seed: nothing is tested",
     "does not discriminate": "the attack gains nothing over the controls on either side: a tie says nothing",
     "unranked": f"fewer than {RANKED_SEEDS} seeds on one side: no verdict",
 }
@@ -30,9 +45,12 @@ STYLES: dict[Change, TextStyle] = {
     "worse": "bad",
     "better": "good",
     "tie": "even",
+    "same": "even",
     "does not discriminate": "faint",
     "unranked": "faint",
 }
+USER_STYLES: dict[UserVerdict, TextStyle] = {"users get less": "bad", "users get more": "good", "tie": "even"}
+UNJUDGED = "not judged: {}"
 MOVED = "the ground moved: {}; attacks differ for other reasons too than what is compared"
 FEW = 10
 """Arms of one side only that are listed; `--json` has all."""
@@ -52,17 +70,17 @@ def title(pair: Pair) -> str:
 
 def victim(pair: Pair) -> str:
     """The victim, or both releases."""
-    return _both(pair.base.victim, pair.new.victim)
+    return both(pair.base.victim, pair.new.victim)
 
 
 def defense(pair: Pair) -> str:
     """The defense, or both."""
-    return _both(pair.base.defense, pair.new.defense)
+    return both(pair.base.defense, pair.new.defense)
 
 
 def attack(pair: Pair) -> str:
     """The attack, or both."""
-    return _both(pair.base.attack, pair.new.attack)
+    return both(pair.base.attack, pair.new.attack)
 
 
 def tables(comparison: Comparison, width: int | None = None) -> list[RenderableType]:
@@ -70,12 +88,15 @@ def tables(comparison: Comparison, width: int | None = None) -> list[RenderableT
     from rich.console import Console
 
     width = width or Console().width
-    shown = (_table(about, comparison.sides, pairs) for about, pairs in groups(comparison))
+    shown = [_table(about, comparison.sides, pairs) for about, pairs in groups(comparison)]
+    shown += [_users(comparison)] if comparison.users else []
     return [part for table in shown for part in draw(table, width)]
 
 
-def lines(comparison: Comparison, threshold: float) -> list[str]:
-    """What stands under the tables, clean: verdicts counted, controls that moved, what has no counterpart, regressions."""
+def lines(comparison: Comparison, threshold: float, users_threshold: float = 0.0) -> list[str]:
+    """What stands under the tables, clean: verdicts counted, controls that moved, what has no counterpart or no verdict,
+    regressions, and what honest users lose.
+    """
     counts, moved = _counts(comparison), comparison.moved()
     report = [f"{', '.join(f'{n} {change}' for change, n in counts.items() if n) or 'none'}, of {sum(counts.values())} attacks"]
     if moved:
@@ -84,29 +105,51 @@ def lines(comparison: Comparison, threshold: float) -> list[str]:
         if only:
             more = f" and {len(only) - FEW} more" if len(only) > FEW else ""
             report.append(f"only in {side}, not compared: {', '.join(only[:FEW])}{more}")
-    beyond = f"worse by more than {threshold:g}" if threshold else "worse"
-    report += [f"{beyond}: {sentence(pair)}" for pair in comparison.regressions(threshold)]
+    if unjudged := comparison.unjudged():
+        places = [named(attack(pair), defense(pair)) for pair in unjudged]
+        more = f" and {len(places) - FEW} more" if len(places) > FEW else ""
+        report.append(UNJUDGED.format(f"{MEANINGS['unranked']}: {', '.join(places[:FEW])}{more}"))
+    report += [f"worse{_beyond(threshold)}: {sentence(pair)}" for pair in comparison.regressions(threshold)]
+    less = f"users get less{_beyond(users_threshold)}"
+    report += [f"{less}: {users_sentence(users)}" for users in comparison.losses(users_threshold)]
     return [clean(line) for line in report]
+
+
+def _beyond(threshold: float) -> str:
+    return f" by more than {threshold:g}" if threshold else ""
+
+
+def users_sentence(users: UserChange) -> str:
+    """What honest users of one victim get behind one defense, in one line."""
+    change = f"{share(users.base)} to {share(users.new)}, {signed(users.mean)} {signed_span(users.interval)}"
+    return f"behind {both(*users.defenses)}, {both(*users.victims)}: {change} of {users.n} questions"
 
 
 def sentence(pair: Pair) -> str:
     """A pair and its difference in one line."""
     change = pair.compared
     numbers = f"{share(pair.base.accuracy)} to {share(pair.new.accuracy)}, {signed(change.mean)} {signed_span(change.interval)}"
-    return f"{named(attack(pair), defense(pair))}, {victim(pair)}: {numbers}, p {_p(pair)}"
+    return f"{named(attack(pair), defense(pair))}, {victim(pair)}: {numbers}, p {p_text(change.p_adjusted)}"
 
 
-def as_json(comparison: Comparison, threshold: float) -> dict[str, Any]:
-    """All of a comparison, strings clean; `regression` says of each pair whether it is one beyond the threshold."""
-    regressions = comparison.regressions(threshold)
+def as_json(comparison: Comparison, threshold: float, users_threshold: float = 0.0) -> dict[str, Any]:
+    """All of a comparison, strings clean.
+
+    `regression` says of each pair, and `loss` of honest users, whether it is one beyond its threshold.
+    """
+    regressions, losses = comparison.regressions(threshold), comparison.losses(users_threshold)
     report: dict[str, Any] = {
         "sides": comparison.sides,
         "threshold": threshold,
+        "users_threshold": users_threshold,
         "regressions": len(regressions),
+        "losses": len(losses),
+        "unjudged": len(comparison.unjudged()),
         "verdicts": _counts(comparison),
         "ground_moved": [sentence(pair) for pair in comparison.moved()],
         "only": dict(zip(comparison.sides, comparison.only, strict=True)),
         "pairs": [{**asdict(pair), "regression": pair in regressions} for pair in comparison.pairs],
+        "users": [{**asdict(users), "loss": users in losses} for users in comparison.users],
     }
     cleaned: dict[str, Any] = _cleaned(report)
     return cleaned
@@ -117,7 +160,7 @@ def _table(about: str, sides: tuple[str, str], pairs: Sequence[Pair]) -> Table:
     changes = {pair.compared.verdict for pair in pairs}
     notes = (
         f"{base}, {new}: accuracy of students over {_range(pairs)}; difference: {new} minus {base}, with its 95% interval",
-        "p: after Holm's correction; detect.: the smallest difference that would be shown four times in five",
+        "p: adjusted over all different pairs; detect.: the smallest difference that would be shown four times in five",
         *(f"{MARKS[change]} {change}: {MEANINGS[change]}" for change in CHANGES if change in changes),
     )
     headings = (*NAMES, *map(heading, (f"{base} {new}", "difference", "p", "detect.")), heading("change", text=True))
@@ -125,12 +168,29 @@ def _table(about: str, sides: tuple[str, str], pairs: Sequence[Pair]) -> Table:
     return Table(f"{base} and {new}", about, notes, headings, (Body(attacks),), controls)
 
 
+def _users(comparison: Comparison) -> Table:
+    """What honest users get behind each defense."""
+    base, new = comparison.sides
+    notes = (
+        "share of right answers that an honest user gets; the intervals of all defenses hold at once, and do not pair questions",
+    )
+    headings = (*map(heading, ("defense", "victim", base, new, "difference", "questions")), heading("change", text=True))
+    rows = tuple(_users_row(users) for users in comparison.users)
+    return Table("Honest users", "", notes, headings, (Body(rows),))
+
+
+def _users_row(users: UserChange) -> Entries:
+    values = (share(users.base), share(users.new), f"{signed(users.mean)} {signed_span(users.interval)}", count(users.n))
+    verdict = entry(users.verdict, USER_STYLES[users.verdict])
+    return name(both(*users.defenses)), name(both(*users.victims)), *numbers(values), verdict
+
+
 def _row(pair: Pair) -> Entries:
     change = pair.compared
     lines: list[Line] = [
         (TextSpan(share(pair.base.accuracy)), TextSpan(share(pair.new.accuracy))),
         (TextSpan(signed(change.mean)), TextSpan(signed_span(change.interval), "small")),
-        (TextSpan(_p(pair)),),
+        (TextSpan(p_text(change.p_adjusted)),),
         (TextSpan(share(change.detectable)),),
         (TextSpan(f"{MARKS[change.verdict]} {change.verdict}", STYLES[change.verdict]),),
     ]
@@ -142,16 +202,13 @@ def _range(pairs: Sequence[Pair]) -> str:
     return f"{pairs[0].base.n} questions, {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds"
 
 
-def _p(pair: Pair) -> str:
-    return DASH if pair.compared.p_holm is None else p_text(pair.compared.p_holm)
-
-
 def _counts(comparison: Comparison) -> dict[str, int]:
     counts = Counter(pair.compared.verdict for pair in comparison.attacks())
     return {change: counts[change] for change in CHANGES}
 
 
-def _both(base: str, new: str) -> str:
+def both(base: str, new: str) -> str:
+    """What both sides have, or each of them."""
     return base if base == new else f"{base} → {new}"
 
 

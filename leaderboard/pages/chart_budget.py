@@ -20,19 +20,20 @@ from heistbench.leaderboard.pages.chart import (
     quantity,
     series,
 )
-from heistbench.leaderboard.words import BASELINE, DASH, count, dollars, share, span, star
+from heistbench.leaderboard.words import DASH, FEASIBLE, GOLD, count, dollars, share, span, star
 
 HEADINGS = ("attack", "defense", "queries", "dollars", "accuracy", "n", "seeds", "control")
 CEILING = "ceiling: the victim's own traces"
 READING = (
-    "Each line is one attack, its band the 95% interval. What stands above the dashed line was stolen; the dotted one is what "
-    "the victim's own traces teach. A budget is compared with its own controls only."
+    "Each line is one attack, its band the 95% interval. What stands above the line of the best control without the victim was "
+    "stolen; the others are what a thief could do who knows the gold answers, and what the victim's own traces teach. A budget "
+    "is compared with its own controls only."
 )
 
 
 def budget(sweep: Sweep) -> Chart:
     """The chart of a sweep; a small one for each defense."""
-    references = {BASELINE: sweep.baseline, CEILING: sweep.ceiling}
+    references = {FEASIBLE: sweep.feasible, GOLD: sweep.gold, CEILING: sweep.ceiling}
     data = {
         "attacks": [datum for line in sweep.attacks for datum in _attack(sweep, line)],
         "controls": [datum for name, points in references.items() for datum in _control(sweep, name, points)],
@@ -78,7 +79,7 @@ def _layers(sweep: Sweep) -> list[Spec]:
     }
     y = quantity("y", "student accuracy", (0, 1))
     colour, shape = series("attack", attacks, COLOURS), series("attack", attacks, SHAPES)
-    dash = series("control", [BASELINE, CEILING], DASHES[1:])
+    dash = series("control", [FEASIBLE, GOLD, CEILING], DASHES[1:])
     return [
         layer({"type": "area", "fillOpacity": 0.15}, x=x, y={**y, "field": "low"}, y2={"field": "high"}, color=colour),
         layer({"type": "line", "color": SOFT}, (), "controls", x=x, y=y, strokeDash=dash),

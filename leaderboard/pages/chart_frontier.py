@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heistbench.leaderboard.board.cells import PooledCell
-from heistbench.leaderboard.board.gains import named
+from heistbench.leaderboard.board.gains import Yardstick
 from heistbench.leaderboard.board.panel import Column, Panel, present
 from heistbench.leaderboard.board.statistics import Interval, wilson
+from heistbench.leaderboard.board.worst import Worst
 from heistbench.leaderboard.pages.chart import (
     COLOURS,
     GREY,
@@ -32,7 +33,8 @@ STANDINGS = ("on the frontier", "dominated")
 READING = (
     "Down and to the right is better: attackers get less, honest users keep more. A defense is dominated where another keeps as "
     "much, gives away as little and is better in one of both, by the figures themselves, whatever their intervals. Defenses of "
-    "one kind are joined. Below the dashed line, the best control that never queried the victim, nothing is stolen."
+    "one kind are joined. The dashed lines are the best control that anyone could run, below which nothing is stolen, and the "
+    "best that knows the gold answers."
 )
 LINE = 14
 """Pixels that a label needs."""
@@ -45,6 +47,7 @@ class _Spot:
     """A defense in the plane, with its worst cell."""
 
     column: Column
+    worst: Worst
     cell: PooledCell
     x: float
     y: float
@@ -56,9 +59,9 @@ def frontier(panel: Panel) -> Chart | None:
     spots = [spot for column in panel.defenses if (spot := _spot(panel, column))]
     if len(spots) < 2:
         return None
-    idle = [cell for cell in present(panel.controls) if named(cell.attack, cell.defense) == panel.baseline]
+    idle = [(kind, cell) for kind, best in _kinds(panel) if (cell := panel.control(best))]
     across = domain_of([end for spot in spots for end in (spot.span.low, spot.span.high)])
-    down = domain_of([end for cell in [*idle, *(spot.cell for spot in spots)] for end in (cell.interval.low, cell.interval.high)])
+    down = domain_of([end for cell in _spread(idle, spots) for end in (cell.low, cell.high)])
     labels = _labels(spots, down)
     data = [_datum(spot, spots, across, label) for spot, label in zip(spots, labels, strict=True)]
     return chart(
@@ -66,18 +69,18 @@ def frontier(panel: Panel) -> Chart | None:
         "What honest users keep against what attackers get",
         READING,
         HEADINGS,
-        {"defenses": data, "idle": [_line(cell) for cell in idle]},
+        {"defenses": data, "idle": [_line(*each) for each in idle]},
         {"height": HEIGHT, "layer": _layers(across, down)},
     )
 
 
 def _spot(panel: Panel, column: Column) -> _Spot | None:
-    cells = (c for c in present(panel.attacks) if (c.attack, c.defense) == (column.worst_attack, column.defense))
-    cell, n = next(cells, None), round(column.utility["n"] - column.utility["lost"])
-    if cell is None:
+    attack, n = column.worst and column.worst.attack, round(column.utility["n"] - column.utility["lost"])
+    cell = next((c for c in present(panel.attacks) if (c.attack, c.defense) == (attack, column.defense)), None)
+    if cell is None or column.worst is None:
         return None
     kept, got = (round(value, EXACT) for value in (column.utility["accuracy"], cell.accuracy))
-    return _Spot(column, cell, kept, got, wilson(round(kept * n), n))
+    return _Spot(column, column.worst, cell, kept, got, wilson(round(kept * n), n))
 
 
 def _dominating(spot: _Spot, spots: Sequence[_Spot]) -> list[str]:
@@ -86,32 +89,41 @@ def _dominating(spot: _Spot, spots: Sequence[_Spot]) -> list[str]:
         other.column.defense
         for other in spots
         if (other.x >= spot.x and other.y <= spot.y and (other.x, other.y) != (spot.x, spot.y))
-        and set(other.column.missing) <= set(spot.column.missing)
+        and set(other.worst.missing) <= set(spot.worst.missing)
     ]
 
 
 def _datum(spot: _Spot, spots: Sequence[_Spot], across: tuple[float, float], label: float) -> Datum:
-    cell, column, better = spot.cell, spot.column, _dominating(spot, spots)
+    cell, column, worst, better = spot.cell, spot.column, spot.worst, _dominating(spot, spots)
     standing = STANDINGS[bool(better)]
     row = (
         column.defense,
         f"{share(spot.x)} {span(spot.span)}",
-        f"{share(cell.accuracy)}{star(cell)} {span(cell.interval)}",
-        cell.attack,
+        f"{share(worst.accuracy)}{star(cell)} {span(worst.interval)}",
+        f"{cell.attack}, of {worst.tried}",
         f"{cell.n}",
         f"{len(cell.seeds)}",
         f"{standing} by {', '.join(better)}" if better else standing,
-        count(len(column.missing)) if column.missing else DASH,
+        count(len(worst.missing)) if worst.missing else DASH,
     )
-    drawn = {"x": spot.x, "left": spot.span.low, "right": spot.span.high, "y": spot.y, "low": cell.interval.low}
-    drawn |= {"high": cell.interval.high, "label": label}
+    drawn = {"x": spot.x, "left": spot.span.low, "right": spot.span.high, "y": spot.y, "low": worst.interval.low}
+    drawn |= {"high": worst.interval.high, "label": label}
     side = "left" if spot.x > sum(across) / 2 else "right"
     return Datum(row, {**drawn, "side": side, "group": standing, "kind": _kind(column.defense)})
 
 
-def _line(cell: PooledCell) -> Datum:
+def _kinds(panel: Panel) -> list[tuple[str, Yardstick | None]]:
+    """Both yardsticks, in words."""
+    return [("control that anyone could run", panel.feasible), ("control that knows the gold answers", panel.gold)]
+
+
+def _spread(idle: Sequence[tuple[str, PooledCell]], spots: Sequence[_Spot]) -> list[Interval]:
+    return [*(cell.interval for _, cell in idle), *(spot.worst.interval for spot in spots)]
+
+
+def _line(kind: str, cell: PooledCell) -> Datum:
     worth = f"{share(cell.accuracy)}{star(cell)} {span(cell.interval)}"
-    row = (cell.attack, DASH, worth, DASH, f"{cell.n}", f"{len(cell.seeds)}", "control that never queried the victim", DASH)
+    row = (cell.attack, DASH, worth, DASH, f"{cell.n}", f"{len(cell.seeds)}", kind, DASH)
     return Datum(row, {"y": cell.accuracy})
 
 

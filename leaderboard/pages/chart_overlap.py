@@ -29,7 +29,7 @@ ENOUGH = 5
 """Fewer points have no rank correlation worth saying."""
 READING = (
     "If overlap measured theft, points would climb from left to right. Read it between its floors and its ceiling; above the "
-    "line at zero the student has more than any control that never queried the victim."
+    "line at zero the student has more than any control that anyone could run without the victim."
 )
 
 

@@ -67,8 +67,7 @@ def _data(history: History, line: HistoryLine) -> Iterator[Datum]:
 def _change(step: Compared | None) -> tuple[str, str, str]:
     if step is None:
         return DASH, DASH, DASH
-    p = DASH if step.p_holm is None else p_text(step.p_holm)
-    return f"{signed(step.mean)} {signed_span(step.interval)}", p, step.verdict
+    return f"{signed(step.mean)} {signed_span(step.interval)}", p_text(step.p_adjusted), step.verdict
 
 
 def _layers(history: History) -> list[Spec]:

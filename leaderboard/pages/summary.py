@@ -68,7 +68,7 @@ def _most(cells: Iterable[PooledCell]) -> PooledCell | None:
 
 def _robust(panel: Panel) -> Column | None:
     """Columns stand in the order of their worst case."""
-    return next((c for c in panel.defenses if c.defense != NONE and c.worst_attack and not c.missing), None)
+    return next((c for c in panel.defenses if c.defense != NONE and c.worst and not c.worst.missing), None)
 
 
 def _changes(history: History | None) -> ChangeCounts | None:

@@ -32,6 +32,8 @@ from heistbench.leaderboard.words import (
     metric_title,
     p_text,
     share,
+    signed,
+    signed_span,
     title,
 )
 
@@ -146,15 +148,22 @@ def outcomes(panel: Panel) -> Table:
     cells = measured.all_cells(panel)
     rare = {verdict for verdict in Verdict if not any(cell.verdicts[verdict] for cell in cells)}
     verdicts = [heading(verdict.value, wide=verdict in rare) for verdict in Verdict]
-    tests = map(heading, ("mean score", "p", "p, Holm"))
+    tests = map(heading, ("mean score", "p", "p, adjusted", "detectable"))
+    gold = [heading("from gold", wide=True), heading("its interval", wide=True)]
     about = [heading(label, text=True, wide=True) for label in ("version", "threat", "paper")]
-    notes = ["summed over seeds; every question stays in the denominator; p of the gain, and after Holm's correction"]
+    notes = [
+        "summed over seeds; every question stays in the denominator; p of the gain, and adjusted over all students of the panel",
+        "detectable: the smallest gain that would be shown four times in five; from gold: distance from the best control that "
+        "knows the gold answers",
+    ]
     rows = [(cell, _outcome(cell)) for cell in cells]
-    return _list(panel, "Verdicts and tests", notes, [heading("seeds"), *verdicts, *tests, *about], rows)
+    return _list(panel, "Verdicts and tests", notes, [heading("seeds"), *verdicts, *tests, *gold, *about], rows)
 
 
 def _outcome(cell: PooledCell) -> Entries:
-    tests = [p_text(p) for p in (cell.gain.p, cell.gain.p_holm)] if cell.gain else [DASH, DASH]
+    gain, gold = cell.gain, cell.beyond_gold
+    tests = [p_text(gain.p), p_text(gain.p_adjusted), share(gain.detectable)] if gain else [DASH] * 3
+    tests += [signed(gold.mean), signed_span(gold.interval)] if gold else [DASH] * 2
     verdicts = [count(cell.verdicts[verdict]) for verdict in Verdict]
     about = (entry(cell.version), entry(cell.threat, "words"), entry(cell.paper or DASH, "words"))
     return *numbers([f"{len(cell.seeds)}", *verdicts, share(cell.score), *tests]), *about

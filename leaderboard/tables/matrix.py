@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from heistbench.leaderboard.board.cells import PooledCell
 from heistbench.leaderboard.board.panel import CellKey, Column, Panel, Row
 from heistbench.leaderboard.board.statistics import wilson
+from heistbench.leaderboard.board.worst import Worst
 from heistbench.leaderboard.tables.table import (
     DASHED,
     Body,
@@ -32,7 +33,7 @@ FEW = 3
 
 def matrix(panel: Panel) -> Table:
     """The matrix of a panel."""
-    over = f"gain over {panel.baseline}" if panel.baseline else "no gain, as there is no control to compare with"
+    over = f"gain over {panel.feasible.name}" if panel.feasible else "no gain, as there is no control to compare with"
     controls = Body(tuple(_row(panel, row, Entry()) for row in panel.controls), CONTROLS)
     return Table(
         title="Attacks down, defenses across",
@@ -41,7 +42,8 @@ def matrix(panel: Panel) -> Table:
         headings=(heading("attack", text=True), *(Heading(_defense(column)) for column in panel.defenses)),
         bodies=(Body(tuple(_row(panel, row, DASHED) for row in panel.attacks)), *([controls] if panel.controls else [])),
         foot=(
-            (entry("worst case", "words"), *map(_worst, panel.defenses)),
+            (entry("worst case", "words"), *(_worst(column.worst) for column in panel.defenses)),
+            *([_ensemble(panel)] if any(column.ensemble for column in panel.defenses) else []),
             (entry("honest user", "words"), *map(_honest, panel.defenses)),
         ),
         labels=1,
@@ -65,11 +67,17 @@ def _cell(panel: Panel, cell: PooledCell) -> Entry:
     return Entry((*lines, *lost_line(cell.lost)), CellKey.of(panel, cell), tip=tip(cell), shade=cell.accuracy)
 
 
-def _worst(column: Column) -> Entry:
-    if column.worst_attack is None or column.worst_interval is None:
-        return Entry((DASHED.lines[0], *_not_run(column.missing)))
-    strongest = result(share(column.worst_accuracy), column.worst_interval)
-    return Entry((strongest, (TextSpan(column.worst_attack, "name"),), *_not_run(column.missing)))
+def _worst(worst: Worst | None) -> Entry:
+    if worst is None:
+        return DASHED
+    tried = f"of {worst.tried} tried, {worst.students} different"
+    strongest = result(f"{share(worst.accuracy)}{star(worst)}", worst.interval)
+    return Entry((strongest, (TextSpan(worst.attack, "name"),), (TextSpan(tried, "words"),), *_not_run(worst.missing)))
+
+
+def _ensemble(panel: Panel) -> Entries:
+    """The worst case over the attacks that the suite ships with."""
+    return entry("ensemble of the suite", "words"), *(_worst(column.ensemble) for column in panel.defenses)
 
 
 def _not_run(attacks: Sequence[str]) -> Iterator[Line]:

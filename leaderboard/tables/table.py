@@ -19,6 +19,7 @@ OUTCOMES: dict[GainOutcome, TextStyle] = {
     "steals": "bad",
     "below control": "good",
     "tie": "even",
+    "same": "even",
     "does not discriminate": "faint",
     "unranked": "faint",
 }

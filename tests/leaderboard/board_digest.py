@@ -30,7 +30,8 @@ def digest(board: Board) -> Digest:
 def name(panel: Panel) -> str:
     """A panel in words; what its gains are over is part of them."""
     setting = f"{panel.task}, exam {panel.exam}, {panel.victim}, {panel.student}, {panel.budget} queries, {panel.n} questions"
-    return f"{setting}, over {panel.baseline}"
+    yardsticks = (f"{kind} {best.name}" for kind, best in (("over", panel.feasible), ("gold", panel.gold)) if best)
+    return ", ".join([setting, *yardsticks])
 
 
 def line(cell: PooledCell) -> str:
@@ -38,8 +39,8 @@ def line(cell: PooledCell) -> str:
     accuracy = f"{number(cell.accuracy)} {span(cell.interval)}"
     if not (gain := cell.gain):
         return accuracy
-    tested = f"p {number(gain.p)} holm {number(gain.p_holm)} {gain.verdict}"
-    return f"{accuracy}; gain {number(gain.mean)} {span(gain.interval)} {tested}"
+    tested = "" if gain.p is None or gain.p_adjusted is None else f"p {number(gain.p)} adjusted {number(gain.p_adjusted)} "
+    return f"{accuracy}; gain {number(gain.mean)} {span(gain.interval)} {tested}{gain.verdict}"
 
 
 def span(interval: Interval) -> str:

@@ -16,6 +16,7 @@ from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.scoring.overlap import SIGNATURES
 from heistbench.bench.storage.invariants import NOTHING
 from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.board.build import Board, build
 from heistbench.leaderboard.pages.contest import Contest, ContestName, Release
 from heistbench.leaderboard.pages.render import contest_page
@@ -70,7 +71,16 @@ def _settle(raw: dict[str, Any], changes: dict[str, Any]) -> None:
     if not loot["rows"]:
         loot["sha256"], raw["overlap"], raw["examples"] = NOTHING, {}, []
         raw["provenance"]["models"]["student after"] = raw["provenance"]["models"].get("student before")
+    elif not changes.keys() & {"provenance__models", "provenance__models__student after"}:
+        raw["provenance"]["models"]["student after"] = _student(raw)
     raw["examples"] = raw["examples"][: loot["rows"]]
+
+
+def _student(raw: dict[str, Any]) -> str:
+    """The student of an arm and seed: another one where it gave other verdicts, or learnt from another release."""
+    arm = raw["arm"]
+    asked = "" if arm["threat"] == "none" else arm["release"]
+    return "student:" + hash_of([arm["attack"]["spec"], arm["defense"], asked, arm["seed"], raw["exam"]["verdicts"]])[:24]
 
 
 def _share_of(share: float, n: int) -> float:
@@ -144,7 +154,7 @@ def _raw(attack: str, defense: str, seed: int, verdicts: dict[str, Verdict]) -> 
         "provenance": {
             "harness": "0.1.0", "commit": "abc", "dirty": False, "python": "3.12", "packages": {}, "engine": "transformers",
             "dtype": "float32", "device": "cpu",
-            "models": {"victim": "sha256:v", "surrogate": "sha256:s", "student before": "b", "student after": f"{attack}{seed}"},
+            "models": {"victim": "sha256:v", "surrogate": "sha256:s", "student before": "b", "student after": ""},
             "data": {"task": "t", "questions examined": "e", "theft": f"{attack}{defense}"}, "contamination": {},
             "settings": {"student": {"model": "pocket/base", "decoding": {"temperature": 0.0}}, "sizes": {"query": 200}},
         },

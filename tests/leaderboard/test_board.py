@@ -24,6 +24,7 @@ from heistbench.leaderboard.board.panel import Panel
 from heistbench.leaderboard.board.statistics import wilson
 
 Make = Callable[..., Record]
+AFTER = "provenance__models__student after"
 
 
 def cell_of(panel: Panel, attack: str, defense: str = "none") -> PooledCell:
@@ -47,7 +48,7 @@ def test_the_order_of_records_makes_no_difference(sample: list[Record], board: B
 
 def test_json_holds_numbers_and_no_nan(board: Board) -> None:
     raw = json.loads(board.to_json(), parse_constant=pytest.fail)
-    assert raw["panels"][0]["baseline"] == "surrogate_trace"
+    assert raw["panels"][0]["feasible"]["name"] == "surrogate_trace"
     assert set(raw["panels"][0]["attacks"][0]["cells"][0]["interval"]) == {"low", "high"}
 
 
@@ -64,25 +65,31 @@ def test_seeds_are_pooled_and_verdicts_summed(board: Board, sample: list[Record]
     assert cell.interval.low < cell.accuracy < cell.interval.high
 
 
+def best(panel: Panel) -> str | None:
+    return panel.feasible and panel.feasible.name
+
+
 def test_gain_is_over_the_best_control_that_never_queried_the_victim(board: Board) -> None:
     panel = board.panels[0]
-    assert panel.baseline == "surrogate_trace"
+    assert best(panel) == "surrogate_trace"
     gain = cell_of(panel, "trace_inversion(use_summary=false)").gain
     assert gain is not None
     expected = cell_of(panel, "trace_inversion(use_summary=false)").accuracy - cell_of(panel, "surrogate_trace").accuracy
     assert gain.mean == pytest.approx(expected)
     assert gain.interval.low < gain.mean < gain.interval.high
-    assert gain.p <= gain.p_holm
+    assert gain.p is not None
+    assert gain.p_adjusted is not None
+    assert gain.p <= gain.p_adjusted
 
 
 def test_a_control_that_asked_the_victim_in_one_seed_is_no_baseline(make: Make, control: Make) -> None:
     records = [make(), control("quiet", 0.2), control("nosy", 0.8, seed=0), control("nosy", 0.8, seed=1, queries=1)]
-    assert build(records).panels[0].baseline == "quiet"
+    assert best(build(records).panels[0]) == "quiet"
 
 
 def test_without_such_a_control_there_are_no_gains(make: Make, control: Make) -> None:
     panel = build([make(), control("true_trace", 0.9, queries=5)]).panels[0]
-    assert panel.baseline is None
+    assert best(panel) is None
     assert cell_of(panel, "copy").gain is None
 
 
@@ -90,7 +97,7 @@ def test_controls_and_privileged_ones_never_stand_among_attacks(board: Board) ->
     panel = board.panels[0]
     assert {row.attack for row in panel.attacks} == {"answer_only", "trace_inversion(use_summary=false)"}
     assert {row.attack for row in panel.controls} == {"untrained", "surrogate_trace", "true_trace"}
-    assert all(column.worst_attack != "true_trace" for column in panel.defenses)
+    assert all(column.worst and column.worst.attack != "true_trace" for column in panel.defenses)
 
 
 def thrice(*records: Record) -> list[Record]:
@@ -136,14 +143,64 @@ def test_what_steals_through_a_defense_is_said_whatever_happened_undefended(make
     assert verdict_of(panel, "odd", "leaky") == "steals"
 
 
-def test_holm_is_over_the_cells_of_one_panel(make: Make, control: Make) -> None:
+def test_p_is_adjusted_over_the_different_students_of_one_panel(make: Make, control: Make) -> None:
     def gain_of(*more: Record) -> Any:
-        return cell_of(build([control("untrained", 0.5), make("a", accuracy=0.64), *more]).panels[0], "a").gain
+        return cell_of(build(thrice(control("untrained", 0.5), make("a", accuracy=0.6), *more)).panels[0], "a").gain
 
-    alone = gain_of()
-    assert alone.p_holm == alone.p
-    assert gain_of(*(make(f"b{i}", accuracy=0.5) for i in range(9))).p_holm > alone.p
-    assert gain_of(control("untrained", 0.5, arm__student="z"), make("b", arm__student="z")).p_holm == alone.p
+    alone, student = gain_of(), {AFTER: "one"}
+    assert alone.p_adjusted == alone.p
+    assert gain_of(*(make(f"b{i}", accuracy=0.5) for i in range(9))).p_adjusted > alone.p
+    assert gain_of(control("untrained", 0.5, arm__student="z"), make("b", arm__student="z")).p_adjusted == alone.p
+    again = {"exam": make("b").exam.model_dump(), **student}
+    assert gain_of(make("b", **again)).p_adjusted == gain_of(*(make("b", f"wall{i}", **again) for i in range(9))).p_adjusted
+
+
+def test_to_steal_is_to_beat_every_control_that_anyone_could_run(make: Make, control: Make) -> None:
+    controls = [control("untrained", 0.1), control("surrogate_trace", 0.6), control("gold_answer", 0.99, arm__privileged=True)]
+    panel = build(thrice(*controls, make("strong", accuracy=0.9), make("weak", accuracy=0.6))).panels[0]
+    assert (verdict_of(panel, "strong"), verdict_of(panel, "weak")) == ("steals", "tie")
+    assert panel.feasible
+    assert (panel.feasible.name, panel.feasible.controls) == ("surrogate_trace", ("surrogate_trace", "untrained"))
+    assert panel.gold
+    assert panel.gold.name == "gold_answer"
+    beyond = cell_of(panel, "strong").beyond_gold
+    assert beyond
+    assert beyond.mean == pytest.approx(cell_of(panel, "strong").accuracy - panel.gold.accuracy)
+    assert beyond.interval.high < 0
+
+
+def test_controls_may_have_more_seeds_than_attacks(make: Make, control: Make) -> None:
+    controls = [control("surrogate_trace", 0.5, seed=seed) for seed in range(20)]
+    panel = build([*controls, *(make("strong", accuracy=0.9, seed=seed) for seed in range(3))]).panels[0]
+    assert verdict_of(panel, "strong") == "steals"
+    assert panel.feasible
+    assert panel.feasible.seeds == 20
+
+
+def test_a_control_that_is_unsteady_does_not_hide_a_theft_that_beats_it_and_all_others(make: Make, control: Make) -> None:
+    unsteady = [control("surrogate_trace", 0.3 + 0.1 * (seed % 3), seed=seed) for seed in range(20)]
+    steady = [control("untrained", 0.39, seed=seed) for seed in range(20)]
+    panel = build([*unsteady, *steady, *(make("strong", accuracy=0.6, seed=seed) for seed in range(5))]).panels[0]
+    assert verdict_of(panel, "strong") == "steals"
+
+
+def test_the_students_of_a_control_are_the_same_and_not_tested(make: Make, control: Make) -> None:
+    base = [control("surrogate_trace", 0.5, seed=seed) for seed in range(5)]
+    copies = [
+        make("copy", wall, seed=r.arm.seed, exam=r.exam.model_dump(), **{AFTER: r.provenance.models["student after"]})
+        for r in base[:3]
+        for wall in ("none", "wall")
+    ]
+    panel = build([*base, *copies]).panels[0]
+    gain = cell_of(panel, "copy").gain
+    assert gain is not None
+    assert (gain.verdict, gain.over, gain.mean, gain.p, gain.p_adjusted) == ("same", "surrogate_trace", 0, None, None)
+    assert verdict_of(panel, "copy", "wall") == "does not discriminate"
+
+
+def test_an_attack_without_loot_leaves_the_untrained_student(make: Make, control: Make) -> None:
+    records = [control("untrained", 0.1, loot__rows=0), make("nothing", accuracy=0.1, loot__rows=0)]
+    assert verdict_of(build(thrice(*records)).panels[0], "nothing") == "same"
 
 
 def test_three_seeds_make_a_ranked_cell(make: Make) -> None:
@@ -170,10 +227,13 @@ def test_ranked_attacks_stand_in_the_order_of_accuracy_and_before_unranked_ones(
 def test_the_worst_case_is_the_strongest_attack_and_a_stronger_one_can_only_raise_it(make: Make) -> None:
     records = [make("weak", "wall", 0.2), make("strong", "wall", 0.7)]
     column = build(records).panels[0].defenses[0]
-    assert column.worst_attack == "strong"
-    stronger = build([*records, make("stronger", "wall", 1.0)]).panels[0].defenses[0]
-    assert (stronger.worst_attack, stronger.worst_accuracy) == ("stronger", 1.0)
-    assert stronger.worst_interval == wilson(120, 120)
+    assert column.worst
+    assert column.worst.attack == "strong"
+    stronger = build([*records, make("stronger", "wall", 1.0)]).panels[0].defenses[0].worst
+    assert stronger
+    assert (stronger.attack, stronger.accuracy, stronger.tried) == ("stronger", 1.0, 3)
+    assert stronger.interval.high == 1
+    assert stronger.interval.low < wilson(120, 120).low  # it was chosen among three
 
 
 def test_a_pair_that_was_not_run_is_none_and_named(board: Board) -> None:
@@ -181,7 +241,8 @@ def test_a_pair_that_was_not_run_is_none_and_named(board: Board) -> None:
     column = next(c for c in panel.defenses if c.defense == "noise_answers")
     row = next(r for r in panel.attacks if r.attack == "answer_only")
     assert row.cells[panel.defenses.index(column)] is None
-    assert column.missing == ("answer_only",)
+    assert column.worst
+    assert column.worst.missing == ("answer_only",)
 
 
 def test_the_undefended_column_comes_first(boards: Callable[..., Board]) -> None:

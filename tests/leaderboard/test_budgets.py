@@ -43,7 +43,8 @@ def test_every_budget_is_a_panel_of_its_own_in_the_order_of_budgets(sweep_board:
 
 
 def test_a_budgets_gains_are_over_its_own_controls(sweep_board: Board) -> None:
-    assert [panel.baseline for panel in sweep_board.panels] == ["untrained", "surrogate_trace", "surrogate_trace"]
+    best = [panel.feasible and panel.feasible.name for panel in sweep_board.panels]
+    assert best == ["untrained", "surrogate_trace", "surrogate_trace"]
     last = sweep_board.panels[-1]
     cells = {cell.attack: cell for cell in present((*last.attacks, *last.controls)) if cell.defense == "none"}
     gain = cells["rep"].gain
@@ -69,7 +70,7 @@ def test_a_sweep_has_attacks_down_and_budgets_across(sweep_board: Board) -> None
 
 def test_a_sweeps_foot_is_the_best_control_of_each_budget_and_the_ceiling(sweep_board: Board) -> None:
     (sweep,) = sweep_board.sweeps
-    assert [point and point.attack for point in sweep.baseline] == ["untrained", "surrogate_trace", "surrogate_trace"]
+    assert [point and point.attack for point in sweep.feasible] == ["untrained", "surrogate_trace", "surrogate_trace"]
     assert {point and point.attack for point in sweep.ceiling} == {"true_trace"}
 
 
@@ -89,7 +90,7 @@ def test_what_was_not_run_at_a_budget_is_none(make: Make, control: Make) -> None
     late = next(line for line in sweep.attacks if line.attack == "late")
     assert late.points[0] is None
     assert late.points[1] is not None
-    assert sweep.baseline == sweep.ceiling == (None, None)
+    assert sweep.feasible == sweep.gold == sweep.ceiling == (None, None)
 
 
 def test_one_budget_makes_no_sweep(board: Board, media: Media) -> None:
@@ -104,7 +105,7 @@ def test_other_students_are_other_sweeps(make: Make, control: Make) -> None:
 
 
 def test_a_sweep_says_what_a_reader_needs(sweep_board: Board, media: Media) -> None:
-    phrases = ("accuracy by queries · pocket 1-A", "best control without the victim", "1,000 queries", "its own control only")
+    phrases = ("accuracy by queries · pocket 1-A", "best without the victim", "1,000 queries", "its own control only")
     for text in media(sweep_board):
         assert all(phrase in text.replace("Accuracy", "accuracy") for phrase in phrases)
         assert "compared" in text
@@ -146,7 +147,9 @@ def test_where_nothing_is_asked_a_control_that_would_ask_is_no_baseline(make: Ma
     records = [make(arm__budget=0, bill__queries=0), control("untrained", 0.2, arm__budget=0)]
     records += [control("shuffled_inversion", 0.6, arm__budget=0, arm__threat="black-box")]
     records += [control("true_trace", 0.9, arm__budget=0, arm__threat="full-leak", arm__privileged=True)]
-    assert build(records).panels[0].baseline == "untrained"
+    feasible = build(records).panels[0].feasible
+    assert feasible
+    assert feasible.name == "untrained"
 
 
 def test_a_control_that_says_it_never_asks_and_asks_is_no_record(control: Make) -> None:
@@ -154,6 +157,9 @@ def test_a_control_that_says_it_never_asks_and_asks_is_no_record(control: Make) 
         control("liar", 0.9, queries=3, arm__threat="none")
 
 
-def test_privileged_controls_that_never_ask_count(make: Make, control: Make) -> None:
+def test_privileged_controls_that_never_ask_are_the_other_yardstick(make: Make, control: Make) -> None:
     records = [make(), control("untrained", 0.2), control("gold_inversion", 0.7, arm__privileged=True)]
-    assert build(records).panels[0].baseline == "gold_inversion"
+    panel = build(records).panels[0]
+    assert panel.feasible
+    assert panel.gold
+    assert (panel.feasible.name, panel.gold.name) == ("untrained", "gold_inversion")

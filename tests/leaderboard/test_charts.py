@@ -268,7 +268,7 @@ def test_several_defenses_are_small_charts_and_one_is_a_large_one(make: Make, co
 def test_what_closed_and_what_opened_is_marked_and_the_rest_is_not(figures: dict[str, Chart]) -> None:
     figure = figures["releases"]
     last = {d["attack"]: d["verdict"] for d in drawn(figure) if d["release"] == "10" and d["defense"] == "none"}
-    assert last == {"rep": "better", "summary_answer": "worse", "copy": "tie", "untrained": "tie"}
+    assert last == {"rep": "better", "summary_answer": "worse", "copy": "tie", "untrained": "same"}
     assert {d["verdict"] for d in drawn(figure) if d["release"] == "2"} == {"–"}  # noqa: RUF001
     x = figure.spec["spec"]["layer"][0]["encoding"]["x"]
     assert x["sort"] == ["2", "10"]

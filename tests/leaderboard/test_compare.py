@@ -17,6 +17,7 @@ from heistbench.leaderboard.published import PUBLISHED
 
 Make = Callable[..., Record]
 Release = Callable[..., list[Record]]
+AFTER = "provenance__models__student after"
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +47,9 @@ def pair_of(comparison: Comparison, attack: str, defense: str = "none") -> Pair:
 
 def test_the_same_results_show_no_difference(release: Release) -> None:
     outcome = compare(release(), release())
-    assert all((pair.compared.mean, pair.compared.p) == (0, 1) for pair in outcome.pairs)
+    assert all((pair.compared.mean, pair.compared.p, pair.compared.verdict) == (0, None, "same") for pair in outcome.pairs)
     assert not outcome.regressions()
+    assert not outcome.unjudged()
     assert outcome.only == ((), ())
 
 
@@ -87,17 +89,16 @@ def test_the_difference_is_new_minus_base_and_p_is_corrected_over_attacks_that_a
     rep = pair_of(outcome, "rep")
     assert rep.compared.mean == pytest.approx(rep.new.accuracy - rep.base.accuracy)
     assert rep.compared.interval.low < rep.compared.mean < rep.compared.interval.high
-    judged = [pair.compared for pair in outcome.attacks() if pair.compared.p_holm is not None]
+    judged = [pair.compared for pair in outcome.attacks() if pair.compared.p_adjusted is not None]
     assert len(judged) == 4
-    first = min(judged, key=lambda compared: compared.p)
-    assert first.p_holm == pytest.approx(4 * first.p)
-    assert 0 < rep.compared.detectable < 1
+    assert all(compared.p is not None and compared.p <= compared.p_adjusted <= min(1, 4.2 * compared.p) for compared in judged)
+    assert 0 < (rep.compared.detectable or 0) < 1
 
 
 def test_fewer_than_three_seeds_on_one_side_give_no_verdict(release: Release) -> None:
     outcome = compare(release("1", rep=0.1), release("2", seeds=(0, 1)))
     assert set(verdicts(outcome).values()) == {"unranked"}
-    assert all(pair.compared.p_holm is None for pair in outcome.pairs)
+    assert all(pair.compared.p_adjusted is None for pair in outcome.pairs)
     assert not outcome.regressions()
 
 
@@ -105,7 +106,7 @@ def test_a_tie_of_an_attack_that_gains_nothing_does_not_discriminate(release: Re
     outcome = verdicts(compare(release("1"), release("2")))
     assert outcome["answer_only", "none"] == "does not discriminate"
     assert outcome["inversion", "none"] == outcome["inversion", "wall"] == "tie"
-    assert outcome["untrained", "none"] == "tie"
+    assert outcome["untrained", "none"] == "same"
 
 
 def test_a_defense_that_holds_an_attack_that_steals_undefended_ties(make: Make, release: Release) -> None:
@@ -120,7 +121,8 @@ def test_a_tie_of_an_attack_that_gains_on_one_side_is_a_tie(release: Release) ->
     new += [control_like(r) for r in new if (r.arm.attack.spec, r.arm.defense) == ("inversion", "none")]
     for there, back in ((base, new), (new, base)):
         assert verdicts(compare(there, back))["inversion", "none"] == "tie"
-    assert verdicts(compare(new, new))["inversion", "none"] == "does not discriminate"
+    other = [r.model_copy(update={"arm": r.arm.model_copy(update={"seed": r.arm.seed + 9})}) for r in new]
+    assert verdicts(compare(new, [renamed(r) for r in other]))["inversion", "none"] == "does not discriminate"
 
 
 def control_like(record: Record) -> Record:
@@ -128,6 +130,12 @@ def control_like(record: Record) -> Record:
     attack = record.arm.attack.model_copy(update={"spec": "surrogate_trace", "name": "surrogate_trace"})
     arm = record.arm.model_copy(update={"attack": attack, "control": True, "threat": "none"})
     return record.model_copy(update={"arm": arm, "bill": record.bill.model_copy(update={"queries": 0})})
+
+
+def renamed(record: Record) -> Record:
+    """The same results of a student that is another one by its hash."""
+    models = {**record.provenance.models, "student after": record.provenance.models["student after"] + "'"}
+    return record.model_copy(update={"provenance": record.provenance.model_copy(update={"models": models})})
 
 
 def same_victim(records: Sequence[Record]) -> list[Record]:
@@ -195,6 +203,88 @@ def test_the_other_way_round_all_is_mirrored(release: Release, rep: float, other
         assert (b.mean, b.interval.low, b.interval.high) == pytest.approx((-a.mean, -a.interval.high, -a.interval.low))
         assert (b.p, b.detectable) == pytest.approx((a.p, a.detectable))
         assert b.verdict == SWAPPED.get(a.verdict, a.verdict)
+
+
+# what is tested
+
+
+def test_cells_with_the_same_students_are_one_test(make: Make) -> None:
+    def arms(walls: int, at: float) -> list[Record]:
+        exams = [make("rep", "none", at, seed).exam.model_dump() for seed in range(3)]
+        seeds = [{"seed": seed, "exam": exam, AFTER: f"{at}{seed}"} for seed, exam in enumerate(exams)]
+        return [make("rep", f"wall{wall}", **changes) for wall in range(walls) for changes in seeds]
+
+    def p_of(walls: int) -> float | None:
+        return compare(arms(walls, 0.5), arms(walls, 0.7)).pairs[0].compared.p_adjusted
+
+    assert p_of(1) == p_of(9)
+
+
+def test_seeds_that_share_their_luck_are_paired(make: Make) -> None:
+    # What differs from seed to seed is common to both: only the gap is left, and it is the same each time.
+    def arms(shift: int) -> tuple[list[Record], list[Record]]:
+        base = [make("rep", "none", 0.3 + 0.1 * seed, seed) for seed in range(5)]
+        return base, [make("rep", "none", 0.42 + 0.1 * seed, seed + shift, arm__release="2") for seed in range(5)]
+
+    paired, apart = (pair_of(compare(*arms(shift)), "rep").compared for shift in (0, 7))
+    assert (paired.verdict, apart.verdict) == ("worse", "tie")
+    assert (paired.detectable or 1) < 0.5 * (apart.detectable or 1)
+
+
+# honest users
+
+
+def users_of(make: Make, before: float, after: float, n: int = 400) -> Comparison:
+    uses = [{"utility__n": n, "utility__accuracy": kept, "utility__refused": 0.0} for kept in (before, after)]
+    base, new = ([make("rep", wall, seed=s, **use) for wall in ("none", "wall") for s in range(3)] for use in uses)
+    return compare(base, new)
+
+
+def test_a_release_that_refuses_everyone_is_better_against_attacks_and_a_loss_for_users(make: Make) -> None:
+    outcome = users_of(make, 0.95, 0.0)
+    assert [users.verdict for users in outcome.users] == ["users get less"] * 2
+    assert [users.defenses for users in outcome.losses(0.9)] == [("none", "none"), ("wall", "wall")]
+    assert not outcome.losses(0.96)
+    assert not outcome.regressions()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"), [(0.9, 0.7, "users get less"), (0.7, 0.9, "users get more"), (0.9, 0.89, "tie")]
+)
+def test_what_users_get_is_judged(make: Make, before: float, after: float, verdict: str) -> None:
+    users = users_of(make, before, after).users[0]
+    assert users.verdict == verdict
+    assert users.mean == pytest.approx(after - before)
+    assert users.interval.low < users.mean < users.interval.high
+    assert (users.base, users.new, users.n) == (pytest.approx(before), pytest.approx(after), 400)
+
+
+def test_seeds_do_not_make_more_questions_of_the_same_ones(make: Make) -> None:
+    assert users_of(make, 0.9, 0.84, n=100).users[0].verdict == "tie"
+
+
+def test_two_attacks_leave_users_alone(release: Release) -> None:
+    assert compare_within(release(), "attack", "inversion", "rep").users == ()
+    assert [users.defenses for users in compare_within(release(), "defense", "none", "wall").users] == [("none", "wall")]
+
+
+# two versions on purpose
+
+
+def test_two_versions_of_a_defense_are_compared_on_purpose(make: Make) -> None:
+    gate = {**PLUGIN, "spec": "gate", "name": "gate", "touches": ["answer"], "random": False}
+    base, new = (
+        [
+            make("rep", "gate", at, seed, arm__defenses=[{**gate, "version": version, "parameters": parameters}])
+            for seed in range(3)
+        ]
+        for at, version, parameters in ((0.9, "1-A", {}), (0.3, "2-A", {"level": 3}))
+    )
+    with pytest.raises(HeistError, match="comparable version of defense gate"):
+        compare(base, new)
+    with pytest.raises(HeistError, match="comparable version of defense gate"):
+        compare(base, new, changed=["rep"])
+    assert compare(base, new, changed=["gate"]).pairs[0].compared.verdict == "better"
 
 
 # within one source

@@ -92,7 +92,35 @@ def test_flags_stand_where_the_numbers_stand(make: Make, media: Callable[[Board]
 
 
 def test_students_that_the_suite_trains_otherwise_today_are_named(make: Make) -> None:
-    (flag,) = flags_of(make(arm__suite="pocket"))
+    flag, _ = flags_of(make(arm__suite="pocket"))
     assert flag == "the suite pocket trains pocket/base in another way today: epochs 8 instead of 30"
     now = load_suite("pocket").students[0].recipe.identity
-    assert flags_of(make(arm__suite="pocket", arm__recipe=now)) == ()
+    assert not [flag for flag in flags_of(make(arm__suite="pocket", arm__recipe=now)) if "trains" in flag]
+
+
+def test_attacks_of_the_suite_that_were_not_run_are_named(make: Make) -> None:
+    now = {"arm__suite": "babi", "arm__recipe": load_suite("babi").students[0].recipe.identity}
+    assert flags_of(make("answer_only", **now)) == ()
+    assert flags_of(make("other", **now)) == ("not run, though the suite ships with them: answer_only",)
+    here = make("answer_only", **now), make("other", "wall", **now)
+    assert flags_of(*here) == ("not run, though the suite ships with them: answer_only behind wall",)
+    assert flags_of(make("other", arm__suite="mine")) == (), "nobody knows what a suite that does not ship names"
+
+
+def test_controls_that_tie_and_differ_in_spread_are_flagged(make: Make, control: Make) -> None:
+    loose = [control("loose", level, seed=seed, n=1000) for seed, level in enumerate((0.4, 0.5, 0.6))]
+    steady = [control("steady", 0.5, seed=seed, n=1000) for seed in range(3)]
+    low = [control("low", 0.1, seed=seed, n=1000) for seed in range(3)]
+    gold = [r.model_copy(update={"arm": r.arm.model_copy(update={"privileged": True})}) for r in steady]
+    (flag,) = flags_of(*loose, *steady, *low)
+    assert flag.startswith("the controls loose and steady tie, but one seed of loose differs from another by 0.")
+    assert flags_of(*steady, *low) == flags_of(*loose, *low) == ()
+    assert flags_of(*loose, *gold) == (), "of two kinds"
+
+
+def test_gains_that_so_few_seeds_cannot_show_are_flagged(make: Make, control: Make) -> None:
+    base = [control("untrained", 0.5, seed=seed, n=400) for seed in range(3)]
+    unclear = [make("unclear", accuracy=level, seed=seed, n=400) for seed, level in enumerate((0.5, 0.65, 0.8))]
+    (flag,) = flags_of(*base, *unclear)
+    assert flag.startswith("1 of 1 ties are gains of more than 0.10, which these seeds cannot show (they would show 0.")
+    assert flags_of(*base, *(make("clear", accuracy=0.9, seed=seed, n=400) for seed in range(3))) == ()

@@ -1,9 +1,8 @@
-"""The published results: their board as it was committed, the compact form beside the one before it, and life without them."""
+"""The published results: their board as it was committed, their size, and life without them."""
 
 from __future__ import annotations
 
 import json
-import lzma
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,10 @@ from typing import Any
 import pytest
 from leaderboard.board_digest import FILE, digest, published
 
-from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import PATTERN, read_record, read_records
+from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard import published as where
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.published import PUBLISHED
-
-BEFORE = Path(__file__).with_name("babi_schema_4.json.xz")
-"""babi's result files in the form of schema 4, by their paths, and the board that the code of then made of them."""
-
-
-@pytest.fixture(scope="module")
-def before() -> dict[str, Any]:
-    """What schema 4 and the code of then said of babi, without the field that is gone."""
-    held = json.loads(lzma.decompress(BEFORE.read_bytes()))
-    parts = [part for raw in held["files"].values() for part in raw["arm"]["defenses"]]
-    columns = [column for panel in held["board"]["panels"] for column in panel["defenses"]]
-    assert {part.pop("stateful") for part in (*parts, *columns)} == {False}
-    return held
 
 
 def test_the_published_board_is_the_committed_one() -> None:
@@ -44,19 +29,6 @@ def test_a_changed_verdict_shows_in_the_digest() -> None:
     accuracy = exam.model_copy(update={"verdicts": dict.fromkeys(exam.verdicts, "wrong"), "accuracy": 0.0})
     changed = [records[0].model_copy(update={"exam": accuracy}), *records[1:]]
     assert digest(build(changed)) != digest(build(records))
-
-
-def test_the_compact_form_says_what_the_old_one_said(before: dict[str, Any]) -> None:
-    now = {path.relative_to(PUBLISHED / "babi").as_posix(): read_record(path) for path in (PUBLISHED / "babi").rglob(PATTERN)}
-    assert now == {path: Record.model_validate({**raw, "schema_version": 5}) for path, raw in before["files"].items()}
-
-
-def test_the_board_of_the_compact_form_is_that_of_the_old_one(before: dict[str, Any]) -> None:
-    now = json.loads(build(read_records(PUBLISHED / "babi")).to_json())
-    for panel in now["panels"]:  # said since
-        assert panel.pop("contamination")
-        assert panel.pop("flags")
-    assert now == before["board"]
 
 
 def test_published_files_are_compact() -> None:

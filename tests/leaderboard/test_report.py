@@ -16,7 +16,7 @@ from rich.console import Console
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import write_record
 from heistbench.leaderboard.compare.comparison import Comparison, compare, compare_within
-from heistbench.leaderboard.compare.junit import junit
+from heistbench.leaderboard.compare.junit import Gate, junit
 from heistbench.leaderboard.compare.report import as_json, lines, tables
 from heistbench.leaderboard.words import clean, p_text, pieces, share, signed, signed_span
 
@@ -82,14 +82,14 @@ def test_the_table_fits_and_cuts_no_number_and_no_word_of_a_name(comparison: Com
         for value in (share(pair.base.accuracy), share(pair.new.accuracy), share(change.detectable), signed(change.mean)):
             assert value in text
         assert signed_span(change.interval) in text
-        assert change.p_holm is None or p_text(change.p_holm) in text
+        assert change.p_adjusted is None or p_text(change.p_adjusted) in text
         assert all(piece in text for name in (pair.new.attack, pair.new.defense) for piece in pieces(name))
 
 
 def test_the_table_says_what_a_reader_needs(comparison: Comparison) -> None:
     text = " ".join(printed(comparison, 200).split())
     assert "pocket · victim oracle-1 → oracle-2 · student pocket/base · 200 queries" in text
-    phrases = ("▲ worse", "▼ better", "= tie", "∅ does not discriminate", "· unranked", "120 questions, 1 to 3 seeds")
+    phrases = ("▲ worse", "▼ better", "≡ same", "∅ does not discriminate", "· unranked", "120 questions, 1 to 3 seeds")
     assert all(phrase in text for phrase in (*phrases, "new minus base"))
     assert text.index("▲ worse") < text.index("▼ better") < text.index("surrogate_trace")
 
@@ -132,48 +132,57 @@ def test_within_one_source_nothing_is_base_or_new(releases: tuple[list[Record], 
 def test_json_holds_everything(comparison: Comparison) -> None:
     raw = json.loads(json.dumps(as_json(comparison, 0.1), allow_nan=False))
     assert (raw["sides"], raw["threshold"], raw["regressions"]) == (["base", "new"], 0.1, 2)
-    assert raw["verdicts"] == {"worse": 2, "better": 1, "tie": 0, "does not discriminate": 1, "unranked": 1}
+    assert raw["verdicts"] == {
+        "worse": 2,
+        "better": 1,
+        "tie": 0,
+        "same": 0,
+        "does not discriminate": 1,
+        "unranked": 1,
+    }
+    assert (raw["unjudged"], raw["losses"], [users["verdict"] for users in raw["users"]]) == (1, 0, ["tie", "tie"])
     assert raw["only"] == {"base": ["pocket/oracle-1/none/gone/200-queries/pocket-base"], "new": []}
     assert len(raw["pairs"]) == len(comparison.pairs)
     first, pair = raw["pairs"][0], comparison.pairs[0]
     assert first["regression"] is True
     assert (first["base"]["victim"], first["new"]["seeds"]) == ("oracle-1", [0, 1, 2])
-    assert (first["compared"]["mean"], first["compared"]["p_holm"]) == (pair.compared.mean, pair.compared.p_holm)
+    assert (first["compared"]["mean"], first["compared"]["p_adjusted"]) == (pair.compared.mean, pair.compared.p_adjusted)
 
 
 # JUnit
 
 
 def test_junit_counts_are_those_of_its_elements(comparison: Comparison) -> None:
-    root = ElementTree.fromstring(junit(comparison, 0.0))
+    root = ElementTree.fromstring(junit(comparison, Gate(0.0)))
     for element in (root, *root.findall("testsuite")):
-        cases = list(element.iter("testcase"))
-        assert int(element.attrib["tests"]) == len(cases) == len(comparison.pairs)
-        assert int(element.attrib["failures"]) == len(list(element.iter("failure"))) == 2
-        assert int(element.attrib["skipped"]) == len(list(element.iter("skipped"))) == 2
-        assert element.attrib["errors"] == "0"
+        for name, tag in (("tests", "testcase"), ("failures", "failure"), ("skipped", "skipped"), ("errors", "error")):
+            assert int(element.attrib[name]) == len(list(element.iter(tag)))
+    assert [root.attrib[name] for name in ("tests", "failures", "skipped", "errors")] == ["9", "2", "1", "1"]
+    assert len(comparison.pairs) == 7
     assert all(case.attrib.keys() >= {"classname", "name", "time"} for case in root.iter("testcase"))
     places = [(case.attrib["classname"], case.attrib["name"]) for case in root.iter("testcase")]
     assert len(set(places)) == len(places)
 
 
 def test_junit_fails_regressions_and_skips_what_says_nothing(comparison: Comparison) -> None:
-    root = ElementTree.fromstring(junit(comparison, 0.0))
+    root = ElementTree.fromstring(junit(comparison, Gate(0.0)))
     cases = {(case.attrib["classname"], case.attrib["name"]): [child.tag for child in case] for case in root.iter("testcase")}
     where = "pocket/oracle-1 → oracle-2/none"
     assert cases[where, "rep"] == ["failure"]
     assert cases[where, LONG] == cases[where, "untrained"] == []
-    assert cases[where, "weak"] == cases[where, "young"] == ["skipped"]
+    assert (cases[where, "weak"], cases[where, "young"]) == (["skipped"], ["error"])
+    allowed = ElementTree.fromstring(junit(comparison, Gate(allow_unjudged=True)))
+    assert (allowed.attrib["errors"], allowed.attrib["skipped"]) == ("0", "2")
     assert "rep, oracle-1 → oracle-2: 0." in next(root.iter("failure")).attrib["message"]
 
 
 def test_junit_of_a_threshold_above_all_differences_fails_nothing(comparison: Comparison) -> None:
-    assert not list(ElementTree.fromstring(junit(comparison, 1.0)).iter("failure"))
+    assert not list(ElementTree.fromstring(junit(comparison, Gate(1.0))).iter("failure"))
 
 
 def test_junit_says_that_the_ground_moved(control: Make) -> None:
     base, new = ([control("untrained", share, seed=seed) for seed in range(3)] for share in (0.2, 0.8))
-    root = ElementTree.fromstring(junit(compare(base, new), 0.0))
+    root = ElementTree.fromstring(junit(compare(base, new), Gate(0.0)))
     assert "the ground moved: untrained" in (root.findtext("testsuite/system-out") or "")
     assert root.attrib["failures"] == "0"
 
@@ -185,13 +194,46 @@ def test_a_regression_ends_with_1_and_a_threshold_above_it_with_0(heist: Heist, 
     ended = heist("compare", *folders)
     assert (ended.code, ended.err) == (1, "")
     assert "2 worse, 1 better" in ended.out
-    assert heist("compare", *folders, "--threshold", 0.9).code == 0
+    assert heist("compare", *folders, "--threshold", 0.9, "--allow-unjudged").code == 0
     assert heist("compare", folders[0], folders[0]).code == 0
 
 
 def test_what_closed_an_attack_ends_with_0(heist: Heist, folders: tuple[Path, Path]) -> None:
-    ended = heist("compare", *folders[::-1], "--threshold", 0.5)
+    ended = heist("compare", *folders[::-1], "--threshold", 0.5, "--allow-unjudged")
     assert ended.code == 0
+
+
+def test_what_cannot_be_judged_ends_with_4_unless_that_is_allowed(heist: Heist, folders: tuple[Path, Path]) -> None:
+    ended = heist("compare", *folders, "--threshold", 0.9)
+    assert ended.code == 4
+    assert "not judged: fewer than 3 seeds on one side: no verdict: young" in ended.out
+
+
+def test_users_who_get_less_end_with_1_and_are_a_case_of_their_own(heist: Heist, tmp_path: Path, make: Make) -> None:
+    kept = ({"utility__accuracy": share, "utility__refused": 0.0} for share in (0.9, 0.4))
+    base, new = (
+        written(tmp_path / name, [make("rep", seed=s, **use) for s in range(3)]) for name, use in zip("ab", kept, strict=True)
+    )
+    ended = heist("compare", base, new, "--junit", tmp_path / "x.xml")
+    assert ended.code == 1
+    assert "users get less: behind none, oracle-1: 0.90 to 0.40" in " ".join(ended.out.split())
+    (case,) = (case for case in ElementTree.parse(tmp_path / "x.xml").iter("testcase") if case.find("failure") is not None)
+    assert (case.attrib["classname"], case.attrib["name"]) == ("pocket/oracle-1/honest users", "none")
+    assert heist("compare", base, new, "--users-threshold", 0.6).code == 0
+
+
+def test_two_versions_of_a_defense_need_to_be_named(heist: Heist, tmp_path: Path, make: Make) -> None:
+    gate = {"spec": "gate", "name": "gate", "parameters": {}, "touches": [], "random": False}
+    folders = [
+        written(tmp_path / v, [make("rep", "gate", seed=s, arm__defenses=[{**gate, "version": v}]) for s in range(3)])
+        for v in ("1-A", "2-A")
+    ]
+    assert heist("compare", *folders).code == 2
+    assert heist("compare", *folders, "--changed", "gate").code == 0
+    assert (
+        "--changed gates: no such attack or defense in both sources; did you mean 'gate'?"
+        in heist("compare", *folders, "--changed", "gates").err
+    )
 
 
 def test_releases_of_one_folder_are_compared_by_name(heist: Heist, folders: tuple[Path, Path]) -> None:
@@ -221,6 +263,8 @@ WRONG = {
     "attacks and two sources": (["{a}", "{b}", "--attack", "rep", "weak"], "within one source"),
     "attacks and defenses": (["{a}", "--attack", "rep", "weak", "--defense", "none", "wall"], "expected one of them"),
     "one attack": (["{a}", "--attack", "rep"], "--attack requires 2"),
+    "a threshold for users above one": (["{a}", "{b}", "--users-threshold", "2"], "--users-threshold 2.0: expected"),
+    "a change within one source": (["{a}", "--attack", "rep", "weak", "--changed", "rep"], "--changed: expected BASE and NEW"),
     "an unknown attack": (["{a}", "--attack", "rep", "reps"], "no results of attack 'reps'; did you mean 'rep'?"),
     "an unknown defense": (["{a}", "--defense", "none", "wall"], "no results of defense 'wall'"),
     "a threshold above one": (["{a}", "{b}", "--threshold", "1.5"], "--threshold 1.5: expected a difference in accuracy, 0 to 1"),
@@ -273,7 +317,7 @@ def test_hostile_names_are_text_everywhere(make: Make, name: str) -> None:
         assert not {char for char in text if char != "\n" and unicodedata.category(char) in FORBIDDEN}
         assert "[/]" not in name or "[/]" in "".join(text.split())
     assert "".join(clean(name).split()) in "".join(everywhere[0].split())
-    case = next(ElementTree.fromstring(junit(compared, 0)).iter("testcase"))
+    case = next(ElementTree.fromstring(junit(compared, Gate(0))).iter("testcase"))
     assert case.attrib["name"] == clean(name).translate({0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD})
     assert [child.tag for child in case] == ["failure"]
 

@@ -152,7 +152,8 @@ def test_it_says_what_a_reader_needs(printed: Printed, board: Board) -> None:
         "120 questions, 3 seeds per cell",
     ):
         assert phrase in text
-    assert "over surrogate_trace, the best control that never queried the victim" in text
+    assert "gain: over surrogate_trace 0." in text
+    assert "3 seeds, the best of surrogate_trace, untrained" in text
     assert "words|empty:0|v:1" in text
     assert "not evidence about real models" in text
     assert "unranked" not in text

@@ -8,11 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from heistbench.leaderboard.board.statistics import Interval, arm_interval, holm, paired_difference, sign_flip_p, wilson
+from heistbench.leaderboard.board.statistics import (
+    Difference,
+    Interval,
+    Results,
+    arm_interval,
+    highest,
+    share_difference,
+    sign_flip_p,
+    wilson,
+)
+from heistbench.leaderboard.board.statistics import paired_difference as by_seeds
 
 RESULTS = st.tuples(st.integers(1, 4), st.integers(1, 60), st.floats(0, 1), st.integers(0, 2**32))
 """Seeds, questions, accuracy and a seed for chance: an arm's results."""
-P_VALUES = st.lists(st.floats(0, 1), max_size=12)
+
+
+def paired_difference(new: np.ndarray, base: np.ndarray, *, shared: bool = False) -> Difference:
+    """The difference of two arms whose seeds are different ones, unless they are shared."""
+    first = 0 if shared else 1000
+    return by_seeds(Results(new, (*range(len(new)),)), Results(base, tuple(first + seed for seed in range(len(base)))))
 
 
 def arm(*rows: list[int]) -> np.ndarray:
@@ -51,7 +66,7 @@ def test_an_interval_holds_its_mean_and_stays_within_the_possible(shape: tuple[i
     alone, apart = arm_interval(results), paired_difference(results, others)
     assert 0 <= alone.low <= results.mean() + 1e-9
     assert results.mean() - 1e-9 <= alone.high <= 1
-    assert -1 <= apart.interval.low <= apart.mean <= apart.interval.high <= 1
+    assert -1 <= apart.interval().low <= apart.mean <= apart.interval().high <= 1
     assert 0 <= apart.p <= 1
     assert 0 < apart.detectable <= 1
 
@@ -101,7 +116,7 @@ def test_with_one_seed_p_is_statsmodels_exact_mcnemar(gained: int, lost: int) ->
 def test_without_spread_over_seeds_the_interval_is_a_paired_t_test_with_one_discordant_pair_more() -> None:
     rng = np.random.default_rng(3)
     new, base = rng.integers(0, 2, (1, 400)).astype(float), rng.integers(0, 2, (1, 400)).astype(float)
-    interval = paired_difference(new, base).interval
+    interval = paired_difference(new, base).interval()
     referee = stats.ttest_rel(new[0], base[0]).confidence_interval()
     assert (interval.low, interval.high) == pytest.approx((referee.low, referee.high), abs=3e-4)
     assert interval.low < referee.low
@@ -111,7 +126,7 @@ def test_without_spread_over_seeds_the_interval_is_a_paired_t_test_with_one_disc
 def test_of_questions_all_alike_the_interval_is_welchs_over_seeds() -> None:
     # Every question is as every other, so that all spread is over seeds; the one pair more tells little in so many questions.
     new, base = (np.repeat(np.array([levels]).T, 10_000, axis=1) for levels in ([0.2, 0.4, 0.9], [0.1, 0.3, 0.2, 0.6]))
-    interval = paired_difference(new, base).interval
+    interval = paired_difference(new, base).interval()
     referee = stats.ttest_ind(new[:, 0], base[:, 0], equal_var=False).confidence_interval()
     assert (interval.low, interval.high) == pytest.approx((referee.low, referee.high), abs=1e-5)
 
@@ -120,7 +135,7 @@ def test_the_detectable_difference_is_found_four_times_in_five() -> None:
     rng, difficulty = np.random.default_rng(11), np.linspace(0.3, 0.7, 200)
     planned = np.mean([paired_difference(*(simulated(rng, 1, difficulty) for _ in "ab")).detectable for _ in range(20)])
     pairs = [(simulated(rng, 1, difficulty + planned / 2), simulated(rng, 1, difficulty - planned / 2)) for _ in range(300)]
-    assert 0.72 < np.mean([paired_difference(*pair).interval.low > 0 for pair in pairs]) < 0.88
+    assert 0.72 < np.mean([paired_difference(*pair).interval().low > 0 for pair in pairs]) < 0.88
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
@@ -140,7 +155,7 @@ def test_identical_arms_do_not_differ(seeds: int, n: int, seed: int) -> None:
     difference = paired_difference(same, same)
     assert difference.mean == 0
     assert difference.p == 1
-    assert difference.interval.low <= 0 <= difference.interval.high
+    assert difference.interval().low <= 0 <= difference.interval().high
 
 
 @given(st.integers(0, 2**32))
@@ -157,7 +172,7 @@ def test_pairing_narrows_the_interval_of_arms_that_agree_on_most_questions() -> 
     base = rng.integers(0, 2, (1, 200)).astype(float)
     new = base.copy()
     new[0, np.flatnonzero(base[0] == 0)[:10]] = 1
-    paired, shuffled = paired_difference(new, base).interval, paired_difference(rng.permuted(new, axis=1), base).interval
+    paired, shuffled = paired_difference(new, base).interval(), paired_difference(rng.permuted(new, axis=1), base).interval()
     assert paired.high - paired.low < 0.5 * (shuffled.high - shuffled.low)
 
 
@@ -167,7 +182,7 @@ def test_interval_covers_the_true_difference_about_as_often_as_it_says(spread: f
     hits = 0
     for _ in range(200):
         new, base = simulated(rng, 3, difficulty, spread), simulated(rng, 3, difficulty - 0.1, spread)
-        interval = paired_difference(new, base).interval
+        interval = paired_difference(new, base).interval()
         hits += interval.low <= 0.1 <= interval.high
     assert hits / 200 >= 0.92
 
@@ -177,14 +192,6 @@ def test_other_seeds_of_the_same_arm_differ_no_more_often_than_alpha(spread: flo
     rng, difficulty = np.random.default_rng(9), np.linspace(0.3, 0.7, 300)
     p = [paired_difference(*(simulated(rng, 3, difficulty, spread) for _ in "ab")).p for _ in range(300)]
     assert np.mean(np.array(p) < 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
-
-
-def test_a_matrix_of_null_pairs_has_one_called_different_no_more_often_than_alpha() -> None:
-    rng, difficulty, hits = np.random.default_rng(13), np.linspace(0.1, 0.9, 150), 0
-    for _ in range(100):
-        pairs = [paired_difference(*(simulated(rng, 3, difficulty, 0.1) for _ in "ab")) for _ in range(20)]
-        hits += min(holm([pair.p for pair in pairs])) < 0.05
-    assert hits / 100 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 100)
 
 
 @pytest.mark.parametrize("seeds", [(1, 1), (3, 3), (3, 1)])
@@ -207,34 +214,58 @@ def test_arms_that_cannot_be_paired_are_an_error(shapes: tuple[tuple[int, int], 
         paired_difference(np.zeros(shapes[0]), np.zeros(shapes[1]))
 
 
-def test_holm_worked_by_hand() -> None:
-    # Sorted .01 .03 .04 times 3, 2, 1 is .03 .06 .04; a step may not fall below the one before it.
-    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert holm([]) == []
+def test_arms_with_the_same_seeds_are_paired_by_them() -> None:
+    # Questions all alike: what is left is the t-test on the differences of seeds, whatever the seeds have in common.
+    new, base = (np.repeat(np.array([levels]).T, 10_000, axis=1) for levels in ([0.2, 0.4, 0.9, 0.5], [0.1, 0.3, 0.7, 0.45]))
+    interval = paired_difference(new, base, shared=True).interval()
+    referee = stats.ttest_rel(new[:, 0], base[:, 0]).confidence_interval()
+    assert (interval.low, interval.high) == pytest.approx((referee.low, referee.high), abs=1e-4)
+    apart = paired_difference(new, base).interval()
+    assert apart.high - apart.low > 4 * (interval.high - interval.low)
 
 
-@given(P_VALUES.filter(bool))
-def test_holm_equals_statsmodels(p_values: list[float]) -> None:
-    from statsmodels.stats.multitest import multipletests
-
-    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
-
-
-@given(P_VALUES)
-def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
-    assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
-    by_p = [a for _, a in sorted(zip(p_values, adjusted, strict=True))]
-    assert by_p == sorted(by_p)
+@pytest.mark.parametrize("common", [0.0, 0.9])
+def test_pairing_by_seed_is_valid_whether_or_not_luck_is_shared(common: float) -> None:
+    rng, difficulty, hits = np.random.default_rng(17), np.linspace(0.3, 0.7, 200), 0
+    for _ in range(300):
+        shared = common * rng.standard_normal((5, 1))
+        lucks = [0.1 * (shared + (1 - common**2) ** 0.5 * rng.standard_normal((5, 1))) for _ in "ab"]
+        arms = [(rng.random((5, difficulty.size)) < difficulty + luck).astype(float) for luck in lucks]
+        hits += paired_difference(*arms, shared=True).p < 0.05
+    assert hits / 300 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
 
 
-@given(P_VALUES, st.randoms())
-def test_holm_does_not_depend_on_the_order(p_values: list[float], random: object) -> None:
-    order = list(range(len(p_values)))
-    random.shuffle(order)  # type: ignore[attr-defined]
-    assert holm([p_values[i] for i in order]) == pytest.approx([holm(p_values)[i] for i in order])
+def test_one_sided_p_values_are_halves_that_add_up() -> None:
+    difference = paired_difference(arm([1] * 9 + [0] * 3), arm([0] * 7 + [1] * 5))
+    assert difference.above() == pytest.approx(difference.p / 2)
+    assert difference.above() + difference.below() == pytest.approx(1)
 
 
-@given(P_VALUES)
-def test_holm_is_never_above_bonferroni(p_values: list[float]) -> None:
-    assert all(a <= min(1.0, p * len(p_values)) + 1e-12 for p, a in zip(p_values, holm(p_values), strict=True))
+@given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 60), st.integers(1, 60))
+def test_the_difference_of_shares_is_statsmodels_newcombe(a: int, n: int, b: int, m: int) -> None:
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    a, b = min(a, n), min(b, m)
+    interval = share_difference((a / n, n), (b / m, m), 0.025)
+    low, high = confint_proportions_2indep(a, n, b, m, method="newcomb")
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_the_highest_of_one_arm_is_its_own_interval_and_of_many_allows_for_the_choice() -> None:
+    rng = np.random.default_rng(2)
+    arms = [simulated(rng, 5, np.full(200, 0.5), 0.05) for _ in range(9)]
+    assert highest(arms[:1]) == arm_interval(arms[0])
+    best = max(arms, key=lambda results: results.mean())
+    assert highest(arms).low < arm_interval(best).low
+    assert highest(arms).high >= arm_interval(best).high
+
+
+def test_the_interval_of_the_highest_of_many_covers_where_that_of_the_chosen_one_does_not() -> None:
+    rng, difficulty, covered = np.random.default_rng(23), np.full(150, 0.5), np.zeros(2)
+    for _ in range(150):
+        arms = [simulated(rng, 5, difficulty, 0.08) for _ in range(9)]
+        chosen = arm_interval(max(arms, key=lambda results: results.mean()))
+        for at, interval in enumerate((highest(arms), chosen)):
+            covered[at] += interval.low <= 0.5 <= interval.high
+    assert covered[0] / 150 >= 0.92
+    assert covered[1] / 150 < 0.9

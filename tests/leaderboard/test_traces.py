@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, kstest
 
 from heistbench.bench import Verdict
+from heistbench.leaderboard.board.association import association
 from heistbench.leaderboard.board.build import build
-from heistbench.leaderboard.board.statistics import association
 from heistbench.leaderboard.board.traces import traces
 from heistbench.leaderboard.tables.lists import lists
 
