@@ -21,7 +21,7 @@ from heistbench.leaderboard.pages.chart import (
 )
 from heistbench.leaderboard.words import DASH, clean, p_text, queries, share, signed, signed_span, span, star
 
-HEADINGS = ("attack", "defense", "queries", "release", "accuracy", "n", "seeds", "change", "p after Holm", "verdict")
+HEADINGS = ("attack", "defense", "queries", "release", "accuracy", "n", "seeds", "change", "p, adjusted", "verdict")
 MARKED: dict[str, tuple[str, str]] = {"worse": ("triangle-up", COLOURS[1]), "better": ("triangle-down", COLOURS[2])}
 """Students get more: up, vermilion. They get less: down, green."""
 CONTROLS = "controls"

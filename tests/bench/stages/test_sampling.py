@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from direct import ends
 
-from heistbench.bench import HeistError, Kit, Prompt
+from heistbench.bench import BudgetExceeded, HeistError, Kit, Prompt
 from heistbench.bench.stages.desk import HarnessDesk
 from heistbench.bench.stages.pipeline import StoredCell
 from heistbench.bench.storage.store import Store
@@ -80,3 +80,15 @@ def test_samples_are_counted(kit_of: Callable[..., Kit], samples: object) -> Non
         kit_of().surrogate(PROMPTS, samples=samples)
     with pytest.raises(TypeError, match=r"generate\(\) takes a temperature of 0 or more, or None, not -1"):
         kit_of().inverter().generate(PROMPTS, -1)
+
+
+def test_queries_are_counted_and_not_questions(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    context = StoredCell(cells(load_suite(str(suite_file(attacks=["answer_only"]))))[0], Store(tmp_path / "store"))
+    desk = HarnessDesk(context, [], 6)
+    target, _ = ends(desk)
+    for _ in range(3):
+        assert len(target.ask(PROMPTS)) == 2  # a budget of six may go three times to two questions
+    assert desk.bill.queries == 6
+    with pytest.raises(BudgetExceeded, match=r"6 \+ 1 queries are over the budget of 6"):
+        target.ask(PROMPTS[:1])
+    assert desk.bill.queries == 6
