@@ -102,18 +102,20 @@ def share_difference(new: tuple[float, float], base: tuple[float, float], tail: 
     return Interval(low, a - b + ((one.high - a) ** 2 + (b - other.low) ** 2) ** 0.5)
 
 
-def arm_interval(matrix: Matrix, tail: float = TAIL) -> Interval:
-    """Interval of one arm's accuracy, pooled over seeds, that leaves out `tail` on each side; `matrix` is (seeds, questions).
+def arm_interval(matrix: Matrix, at_once: int = 1) -> Interval:
+    """95% interval of one arm's accuracy over seeds, or one of so many that hold `at_once`; `matrix` is (seeds, questions).
 
     Wilson's, of as many questions as would alone give the standard error that questions and seeds give together (Korn and
     Graubard 1998, Survey Methodology). With one seed, or where all results are equal, that is Wilson's of the questions.
     """
     from scipy.special import ndtri
 
-    n, share = matrix.shape[1], float(matrix.mean())
+    n, share, tail = matrix.shape[1], float(matrix.mean()), TAIL / at_once
     if len(matrix) == 1 or not 0 < share < 1:
         return wilson(share * n, n, float(ndtri(1 - tail)))
     error = _error(matrix.mean(0), [matrix.mean(1)], pseudo=0.0)
+    if at_once > 1:
+        error = error.capped(2 * len(matrix) - 2)
     effective = share * (1 - share) / error.variance
     return wilson(share * effective, effective, error.quantile(1 - tail))
 
@@ -124,7 +126,7 @@ def highest(arms: Sequence[Matrix]) -> Interval:
     Its low end is the highest low end of intervals that all hold at once (Bonferroni), as the arm that came out best may owe it
     to luck; its high end is the highest one, as the best arm's own is not above it.
     """
-    return Interval(max(arm_interval(arm, TAIL / len(arms)).low for arm in arms), max(arm_interval(arm).high for arm in arms))
+    return Interval(max(arm_interval(arm, len(arms)).low for arm in arms), max(arm_interval(arm).high for arm in arms))
 
 
 def paired_difference(new: Results, base: Results) -> Difference:
@@ -136,8 +138,8 @@ def paired_difference(new: Results, base: Results) -> Difference:
     discordant pair more than there are keeps an interval from vanishing (Agresti and Min 2005). One seed in both arms shows no
     spread over seeds: the interval covers questions alone there. A bootstrap over questions and seeds instead covers 88% where
     three seeds differ much (`tests/leaderboard/bench_statistics.py`).
-    p: the larger of this t-test's and the exact `sign_flip_p`. Far out in the tails, where a correction for many pairs looks, the
-    freedom of questions would promise too much: there it counts only seeds. Raises ValueError for different questions or none.
+    p: the larger of this t-test's and the exact `sign_flip_p`, far out in the tails, where a correction for many pairs looks.
+    Seeds count as many as the arm with fewer of them has. Raises ValueError for different questions or none.
     """
     from scipy.special import stdtr
 
@@ -145,9 +147,8 @@ def paired_difference(new: Results, base: Results) -> Difference:
         raise ValueError(f"arms of shapes {new.right.shape} and {base.right.shape} cannot be paired")
     seeds = [part for part in luck(new, base) if len(part) > 1]
     error = _error(new.right.mean(0) - base.right.mean(0), seeds, pseudo=1.0)
-    mean = new.mean - base.mean
-    freedom = min(error.freedom, len(new.seeds) + len(base.seeds) - 2 or error.freedom)
-    p = 2 * float(stdtr(freedom, -abs(mean) / error.size))
+    mean, tails = new.mean - base.mean, error.capped(2 * min(len(new.seeds), len(base.seeds)) - 2)
+    p = 2 * float(stdtr(tails.freedom, -abs(mean) / error.size))
     return Difference(mean, error, max(p, sign_flip_p(new.right, base.right)))
 
 
@@ -168,6 +169,10 @@ class Error:
     def size(self) -> float:
         """The standard error."""
         return float(self.variance**0.5)
+
+    def capped(self, freedom: int) -> Error:
+        """The same, far out in the tails, where the freedom of questions would promise too much: there it counts only seeds."""
+        return Error(self.variance, min(self.freedom, freedom or self.freedom))
 
     def quantile(self, share: float) -> float:
         """Student's quantile."""
