@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import TinyRun
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +22,8 @@ from rich.console import Console
 from scipy.stats import hypergeom
 from sound_submission import Raw, sound, write_sound
 
+import heistbench.bench
+from heistbench.bench.cli import app
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_record, read_records, write_record
@@ -33,6 +40,7 @@ CELLS = {
     "noised": "pocket/pocket-victim-1/noise_answers/rep(shots=2)/24-queries/pocket-base/seed-0.json",
     "control": "pocket/pocket-victim-1/none/untrained/24-queries/pocket-base/seed-0.json",
 }
+RECIPE = Path(heistbench.bench.__file__).parent.parent / ".github" / "workflows" / "results.yml"
 OTHER_STUDENT = "student:0123456789abcdef01234567"
 
 
@@ -372,3 +380,55 @@ def test_a_forger_forges_one_cell_at_least() -> None:
     assert [risk.forged for risk in risks(3, 1)] == [1, 1, 1, 1, 1]
     assert [risk.forged for risk in risks(600, 12)] == [int(share * 600) for share in SHARES]
     assert risks(0, 0) == []
+
+
+# the recipe for pull requests
+
+
+def test_the_recipe_reads_only_and_pins_what_it_uses() -> None:
+    recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
+    steps = recipe["jobs"]["audit"]["steps"]
+    assert recipe["permissions"] == {"contents": "read"}
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", step["uses"]) for step in steps if "uses" in step)
+    assert recipe["jobs"]["audit"]["timeout-minutes"] > 90
+    # Names of branches and files are the submitter's: none is pasted into a script.
+    assert not [step["run"] for step in steps if "${{" in step.get("run", "")]
+
+
+def test_the_commands_of_the_recipe_exist() -> None:
+    script = RECIPE.read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"heist (leaderboard .*?) < /dev/null", script)
+    assert [app.parse_args(shlex.split(command.replace("$((16#$seed))", "7")))[0].__name__ for command in commands] == [
+        "verify",
+        "audit",
+    ]
+
+
+def test_the_recipe_names_each_changed_folder_and_sets_its_old_results_aside(tmp_path: Path) -> None:
+    """Its script on a repository: one folder added, one changed, one deleted, one left alone."""
+    steps = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))["jobs"]["audit"]["steps"]
+    script = next(step["run"] for step in steps if step.get("name", "").startswith("Folders"))
+    repository, results = tmp_path / "repository", tmp_path / "repository" / "leaderboard" / "results"
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def write(*names: str) -> str:
+        for name in names:
+            (results / name).mkdir(parents=True, exist_ok=True)
+            (results / name / "seed-0.json").write_text(f"{len(list(results.iterdir()))}")
+        git("add", "-A")
+        git("commit", "-qm", "results")
+        return git("rev-parse", "HEAD")
+
+    results.mkdir(parents=True)
+    git("init", "-q")
+    base = write("kept", "changed", "deleted")
+    shutil.rmtree(results / "deleted")
+    (results / "changed" / "seed-0.json").write_text("other")
+    head = write("new (a+b) é")
+    environment = {**os.environ, "BASE": base, "HEAD": head, "RUNNER_TEMP": str(tmp_path)}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=repository, env=environment, check=True)
+    assert (tmp_path / "folders").read_text(encoding="utf-8").split("\0") == ["changed", "new (a+b) é", ""]
+    assert [path.name for path in (tmp_path / "base" / "leaderboard" / "results").iterdir()] == ["kept"]
