@@ -64,6 +64,38 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
 
 
 @board_app.command
+def audit(
+    folder: Path,
+    *,
+    cells: Annotated[int, Parameter(help="Cells to draw; 12 catch a forged sixth with a chance of 89%.")] = 12,
+    minutes: Annotated[float | None, Parameter(help="Minutes after which no further cell is begun.")] = None,
+    seed: Annotated[int | None, Parameter(help="Of the draw, chosen after submission; default: drawn now, and printed.")] = None,
+    out: Annotated[Path | None, Parameter(help="An empty folder that keeps what is run; default: nothing is kept.")] = None,
+    jobs: Annotated[
+        int | None, Parameter(help="Worker processes of one thread; default: one per GPU, otherwise one per core.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Draw cells of a submission, run them afresh, and compare loot, student, verdicts and bill with what it states.
+
+    Bit by bit where the same packages on the same kind of machine made both, otherwise by a paired test. Says what a forger would
+    have risked. Exit code 1 where a cell is contradicted, 3 where none is and one could not be run again.
+    """
+    from rich.console import Console
+
+    from heistbench.bench.verbs.audit import AuditOptions
+    from heistbench.bench.verbs.audit import audit as run_audit
+    from heistbench.bench.walls.foreign import find_packages
+    from heistbench.leaderboard.submit.audit_report import report
+
+    find_packages()
+    done = run_audit(folder, AuditOptions(cells, minutes, seed, out, jobs), Console(stderr=json))
+    report(Console(), done, json)
+    if done.exit_code:
+        sys.exit(done.exit_code)
+
+
+@board_app.command
 def add(folder: Path, *, results: Results = None) -> None:
     """Add a submission to the published results, if `verify` finds it sound.
 

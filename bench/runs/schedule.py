@@ -38,11 +38,12 @@ LOOK = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run may take; None is no limit."""
+    """What a run may take; None is no limit. After `begin_seconds` what was begun is finished, and nothing else is begun."""
 
     fail_fast: bool = False
     cell_seconds: float | None = None
     run_seconds: float | None = None
+    begin_seconds: float | None = None
 
 
 NO_LIMITS = Limits()
@@ -121,10 +122,13 @@ class _Schedule:
 
     def drain(self) -> None:
         """Run all jobs."""
-        end, models = time.monotonic() + (self.limits.run_seconds or inf), resolved()
+        begun, models = time.monotonic(), resolved()
+        end, last = begun + (self.limits.run_seconds or inf), begun + (self.limits.begin_seconds or inf)
         self.ready.extend(Job(at, self.planned.cells[at], 0, models) for at in self.planned.missing)
         while (self.ready or self.parked or self.running) and time.monotonic() < end:
             self._fill()
+            if time.monotonic() > last:
+                self.ready = deque(job for job in self.ready if job.at in self.spent)
             if not self.running:
                 self._refuse()
                 time.sleep(PATIENCE)  # another run holds all that is left, or a cluster has no node

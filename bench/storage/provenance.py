@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from heistbench.bench.contracts.errors import printable
 from heistbench.bench.contracts.nouns import Split
 
 PACKAGES = (
@@ -74,11 +75,32 @@ def harness_version() -> str:
 
 
 def hardware() -> str:
-    """Processor and accelerator, in words."""
+    """Processor and accelerator, in words. Sums are rounded in another order where the processor or its instructions differ."""
     import torch
 
-    name = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) a process"
+    kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {_processor()}"
+    name = f"{kind}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) a process"
     return f"{name}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else name
+
+
+def _processor() -> str:
+    """The processor's own name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return printable(next(names, platform.processor())) or "unknown processor"
+
+
+@cache
+def harness_differs(commit: str) -> bool | None:
+    """Whether the code under `bench` is another than at a commit (40 hexadecimal digits); None where that is not here."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), "diff", "--quiet", commit, "--", "bench"], capture_output=True)
+    except OSError:  # no git on this machine
+        return None
+    return {0: False, 1: True}.get(done.returncode)
 
 
 def contamination(training: Iterable[str], tests: Iterable[str], n: int = NGRAM) -> float:

@@ -86,9 +86,7 @@ def _run(console: Console, reference: str, options: Options) -> bool:
     suite = load_suite(reference)
     suite = customised(smoke(suite) if options.scale == "smoke" else suite, options)
     # A cluster is used whole, unless jobs are counted.
-    jobs = options.jobs if options.jobs is not None else MOST_JOBS if options.ray_address else default_jobs(suite.gpus)
-    if not 1 <= jobs <= MOST_JOBS:
-        raise HeistError(f"--jobs {jobs}: expected 1 to {MOST_JOBS:,}")
+    jobs = job_count(options.jobs, MOST_JOBS if options.ray_address else default_jobs(suite.gpus))
     check_cells(cells(suite))
     mirror = Mirror(options.mirror) if options.mirror else None
     store = Store(options.out / "store", mirror=mirror)
@@ -98,6 +96,14 @@ def _run(console: Console, reference: str, options: Options) -> bool:
     planned, failures = _computed(console, suite, store, jobs, options)
     computed = publish(console, collected(planned, store), failures, options.out / suite.name)
     return _complete(console, planned, computed, len(failures))
+
+
+def job_count(asked: int | None, default: int) -> int:
+    """The worker processes of a run. Raises HeistError for too many or none."""
+    jobs = default if asked is None else asked
+    if not 1 <= jobs <= MOST_JOBS:
+        raise HeistError(f"--jobs {jobs}: expected 1 to {MOST_JOBS:,}")
+    return jobs
 
 
 def _complete(console: Console, planned: Plan, computed: int, failed: int) -> bool:
@@ -179,10 +185,11 @@ def _estimated(planned: Plan, store: Store, jobs: int) -> tuple[Plan, str]:
         expected = apart(lambda: estimate(planned.work, store, LOOKED_AT), ESTIMATE)
     except PluginFailure as failure:
         return planned, f"no estimate of the time: {failure.reason}"
-    return planned.longest_first(expected.trained), _about(planned, expected.seconds, jobs)
+    return planned.longest_first(expected.trained), how_long(planned, expected.seconds, jobs)
 
 
-def _about(planned: Plan, seconds: float, jobs: int) -> str:
+def how_long(planned: Plan, seconds: float, jobs: int) -> str:
+    """How long a plan takes that takes one core so many seconds, in words."""
     minutes = seconds / 60 / max(1, min(jobs, len(planned.missing)))
     about = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {minutes * 60:.0f} s"
     return f"{about} on {jobs} {'process' if jobs == 1 else 'processes'}" if jobs < MOST_JOBS else f"{about} at best"
@@ -232,7 +239,7 @@ def _outline(console: Console, suite: Suite, store: Store, jobs: int) -> None:
         return
     whole = len(planned.missing) == len(planned.cells)
     seconds = duration(work, len(planned.cells), store)
-    _announce(console, suite, planned, store, _about(planned, seconds, jobs) if whole else _estimated(planned, store, jobs)[1])
+    _announce(console, suite, planned, store, how_long(planned, seconds, jobs) if whole else _estimated(planned, store, jobs)[1])
     for at, cell in enumerate(planned.cells):
         state = "to compute" if at in planned.missing else "there"
         budget = f"{cell.budget} queries  " if suite.budgets else ""

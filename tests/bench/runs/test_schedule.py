@@ -356,6 +356,17 @@ def test_a_run_ends_when_its_time_is_over(run: Callable, monkeypatch: pytest.Mon
     assert executor.closed
 
 
+@pytest.mark.parametrize(("seconds", "done"), [(1e-9, [0]), (3600.0, [0, 1, 2]), (None, [0, 1, 2])])
+def test_after_a_while_no_cell_is_begun_and_those_that_were_are_finished(
+    run: Callable, seconds: float | None, done: list[int]
+) -> None:
+    executor = FakeExecutor(lambda job: Done())
+    watcher = run(executor, running.Limits(begin_seconds=seconds))
+    assert watcher.done == done
+    assert watcher.failures == []
+    assert executor.closed
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heistbench.bench.storage import provenance as _provenance
-from heistbench.bench.storage.provenance import code_state, contamination, hardware, harness_version, packages, uncommitted
+from heistbench.bench.storage.provenance import (
+    code_state,
+    contamination,
+    hardware,
+    harness_differs,
+    harness_version,
+    packages,
+    uncommitted,
+)
 
 texts = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=8).map(" ".join), max_size=6)
 
@@ -168,3 +176,27 @@ def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
 def test_hardware_is_said_in_words() -> None:
     assert "cores" in hardware()
     assert "1 thread(s)" in hardware()
+
+
+def test_hardware_names_what_rounding_hangs_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hardware()
+    monkeypatch.setattr(_provenance, "_processor", lambda: "another processor")
+    assert "another processor" in hardware()
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "another set")
+    assert "another set" in hardware()
+    assert hardware() != before
+
+
+def test_the_harness_of_a_commit_is_compared_with_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_provenance, "ROOT", tmp_path)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "bench").mkdir()
+    commits = list[str]()
+    for name in ("bench/one.py", "README.md", "bench/two.py"):
+        (tmp_path / name).write_text(name)
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", name]):
+            subprocess.run([*git, *command], check=True)
+        commits.append(subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip())
+    assert [harness_differs(commit) for commit in commits] == [True, True, False]
+    assert harness_differs("0" * 40) is None
+    harness_differs.cache_clear()

@@ -8,7 +8,7 @@ from heistbench.bench.runs.schedule import Plan
 from heistbench.bench.suites.cells import cells
 from heistbench.bench.suites.files import load_suite
 from heistbench.bench.suites.settings import Victim
-from heistbench.bench.verbs.run import Options, _about, _size, customised
+from heistbench.bench.verbs.run import Options, _size, customised, how_long
 
 
 def victims(suite: str, *names: str) -> list[Victim]:
@@ -37,7 +37,7 @@ def test_another_victim_is_decoded_as_the_first() -> None:
 )
 def test_a_run_says_how_much_there_is_to_do_and_how_long_it_takes(seconds: float, jobs: int, about: str) -> None:
     ten = Plan(cells(load_suite("pocket"))[:10], list(range(10)))
-    assert (_size(ten), _about(ten, seconds, jobs)) == ("10 cells, 10 to compute", f"about {about}")
+    assert (_size(ten), how_long(ten, seconds, jobs)) == ("10 cells, 10 to compute", f"about {about}")
 
 
 def test_a_run_says_when_there_is_nothing_to_do() -> None:
