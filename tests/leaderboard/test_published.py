@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from leaderboard.board_digest import FILE, digest, published
 from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard import published as where
 from heistbench.leaderboard.board.build import build
+from heistbench.leaderboard.board.measured import all_cells
+from heistbench.leaderboard.board.panel import CellKey
 from heistbench.leaderboard.published import PUBLISHED
 
 
@@ -29,6 +31,22 @@ def test_a_changed_verdict_shows_in_the_digest() -> None:
     accuracy = exam.model_copy(update={"verdicts": dict.fromkeys(exam.verdicts, "wrong"), "accuracy": 0.0})
     changed = [records[0].model_copy(update={"exam": accuracy}), *records[1:]]
     assert digest(build(changed)) != digest(build(records))
+
+
+def verdicts(records: Sequence[Record]) -> dict[tuple[object, ...], str]:
+    panels = build(records).panels
+    return {(*CellKey.of(panel, cell),): cell.gain.verdict for panel in panels for cell in all_cells(panel) if cell.gain}
+
+
+def test_no_single_seed_decides_what_the_pocket_board_says() -> None:
+    records = read_records(PUBLISHED / "pocket-full")
+    whole, changed = verdicts(records), set[object]()
+    for seed in range(5):
+        without = verdicts([record for record in records if record.arm.seed != seed])
+        moved = {place for place, verdict in whole.items() if without[place] != verdict}
+        assert not [place for place in moved if {whole[place], without[place]} == {"steals", "below control"}]
+        changed |= moved
+    assert len(changed) <= 0.1 * len(whole)
 
 
 def test_published_files_are_compact() -> None:
