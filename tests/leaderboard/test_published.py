@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from leaderboard.board_digest import FILE, digest, published
 
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_records
 from heistbench.leaderboard import published as where
 from heistbench.leaderboard.board.build import build
