@@ -1,0 +1,128 @@
+"""Students beside each other: one that is two, two that are one, and right answers for which nothing was learnt."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import sqrt
+from statistics import fmean, variance
+
+from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.store import canonical
+from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked
+from heistbench.leaderboard.submit.replies import Script
+from heistbench.leaderboard.words import clean
+
+Scripts = Callable[[Record], Script | None]
+"""What the replies of a submitted record come to; None where they could not be graded here."""
+TELLING = 10
+"""Right and wrong answers each that an exam has to have before two students with the same ones are suspect."""
+WITHOUT_TRACES = ("untrained", "gold_answer")
+"""Controls whose students can know right answers and no reasoning."""
+FAR, LEAST = 4.0, 0.1
+"""Standard errors, and accuracy, by which a student is far above a control."""
+
+
+def check_students(
+    submitted: Mapping[str, Record], published: Sequence[Record], scripts: Scripts
+) -> Iterator[tuple[str, Finding]]:
+    """What cannot be true of the students of a submission and those published, each with the path of the file to blame."""
+    yield from _one_student(submitted, published)
+    yield from _copies(submitted, published, scripts)
+
+
+def _one_student(submitted: Mapping[str, Record], published: Iterable[Record]) -> Iterator[tuple[str, Finding]]:
+    """One student has one set of verdicts, whichever cell it stands in."""
+    known: dict[str, tuple[Record, str]] = {}
+    for record in published:
+        known.setdefault(_student(record), (record, record.path().as_posix()))
+    for path, record in sorted(submitted.items()):
+        other, where = known.setdefault(_student(record), (record, path))
+        if other.exam.verdicts == record.exam.verdicts and (record.exam.replies == other.exam.replies or not other.exam.replies):
+            continue
+        if where not in submitted and _machine(other) != _machine(record):
+            yield path, Unchecked("students of published results that answer otherwise here: their machine is another")
+        else:
+            yield path, Fault("exam.verdicts", f"or replies are not those of {where}, which has the same student")
+
+
+def _copies(submitted: Mapping[str, Record], published: Iterable[Record], scripts: Scripts) -> Iterator[tuple[str, Finding]]:
+    """Two students that are right and wrong on the very same questions are one under two names.
+
+    Chance does it to those that are nearly always right, or that give everyone the same reply.
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for record in published:
+        known.setdefault(_answers(record), (_student(record), record.path().as_posix()))
+    for path, record in sorted(submitted.items()):
+        student, where = known.setdefault(_answers(record), (_student(record), path))
+        script, right = scripts(record), record.exam.counts.get(Verdict.RIGHT, 0)
+        telling = min(right, record.exam.n - right) >= TELLING and script is not None and 2 * script.commonest <= record.exam.n
+        if student != _student(record) and telling:
+            yield path, Fault("exam.verdicts", f"are those of {where}, question by question, and its student is another one")
+
+
+def check_sources(panel: Sequence[Record], submitted: Mapping[str, Record], scripts: Scripts) -> Iterator[tuple[str, Finding]]:
+    """Right answers without any reasoning: no student has more of them than one of gold answers, or than it had untrained.
+
+    `panel` are all records of one panel, submitted and published ones.
+    """
+    bounds: dict[str, list[float]] = defaultdict(list)
+    for record in panel:
+        if record.arm.control and record.arm.attack.name in WITHOUT_TRACES:
+            bounds[record.arm.attack.name].append(record.exam.accuracy)
+    cells: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    ours = {record.path().as_posix() for record in panel} & submitted.keys()
+    for path in sorted(ours):
+        if (record := submitted[path]).arm.attack.name not in WITHOUT_TRACES:
+            cells[record.path().parent.as_posix()].append((path, record))
+    for cell, records in cells.items():
+        yield from ((cell, finding) for finding in _source(records, bounds, scripts))
+
+
+def _source(records: Sequence[tuple[str, Record]], bounds: Mapping[str, Sequence[float]], scripts: Scripts) -> Iterator[Finding]:
+    graded = [(record, script) for _, record in records if record.loot.rows and (script := scripts(record)) is not None]
+    if not graded:
+        return
+    n, name = graded[0][0].exam.n, clean(graded[0][0].arm.attack.spec)
+    if len(bounds) < len(WITHOUT_TRACES):
+        yield Unchecked(f"right answers without reasoning: one of the controls {', '.join(WITHOUT_TRACES)} is not here")
+        return
+    bare = [script.bare / n for _, script in graded]
+    if all(_far_above(bare, accuracies, n) for accuracies in bounds.values()):
+        most = max(map(fmean, bounds.values()))
+        reason = f"{fmean(bare):.2f} of the answers are right without any reasoning before them; the controls reach {most:.2f}"
+        yield Fault("exam.verdicts", reason)
+    elif not any(record.loot.traces for record, _ in graded):
+        stated = [record.exam.accuracy for record, _ in graded]
+        if all(_far_above(stated, accuracies, n) for accuracies in bounds.values()):
+            yield Unchecked(f"how students of {name}, whose loot has no trace, come to be right so often: {fmean(stated):.2f}")
+
+
+def _far_above(ours: Sequence[float], theirs: Sequence[float], n: int) -> bool:
+    """Whether one accuracy is above another beyond what seeds and questions explain."""
+    one, other = fmean(ours), fmean(theirs)
+    by_question = sum(p * (1 - p) / n for p in (one, other))
+    by_seed = sum(variance(group) / len(group) for group in (ours, theirs) if len(group) > 1)
+    return one - other > max(LEAST, FAR * sqrt(by_question + by_seed))
+
+
+def _student(record: Record) -> str:
+    """A student and its exam: weights, questions, and the way it is asked."""
+    made, decoding = record.provenance, record.provenance.settings.get("student")
+    decoding = decoding.get("decoding") if isinstance(decoding, dict) else None
+    return canonical([made.models.get("student after"), _exam(record), decoding, made.engine, made.dtype, made.device])
+
+
+def _answers(record: Record) -> str:
+    """An exam, and which of its questions were answered rightly or in what other way."""
+    return canonical([_exam(record), sorted(record.exam.verdicts.items())])
+
+
+def _exam(record: Record) -> list[object]:
+    return [record.arm.exam.spec, record.exam.n, record.provenance.data.get("questions examined")]
+
+
+def _machine(record: Record) -> object:
+    return record.provenance.packages, record.volatile.hardware
