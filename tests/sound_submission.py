@@ -50,7 +50,6 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
     student, settings = checkpoint("pocket/base").identity, _settings(release)
     asks, rows = plugin.info.threat != "none", 0 if attack == "untrained" else QUERY
     label = [attack, defense, seed, *([release] if asks else [])]
-    exam = Exam.of(judge_parts(task, by_id(tests), replies(attack, seed), ["stop"] * TEST)).model_dump(mode="json")
     means = {"stolen": 0.5, "floor_other_question": 0.25, "floor_surrogate": 0.5, "ceiling_victim_again": 1.0}
     overlap = {part: dict.fromkeys(METRICS, value) for part, value in means.items()}
     signature = "words|tokens:words and single signs|empty:0|v:1"
@@ -63,7 +62,7 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
             "control": plugin.info.control, "privileged": plugin.info.privileged,
             "threat": plugin.info.threat, "student": "pocket/base", "recipe": Recipe().identity, "budget": QUERY, "seed": seed,
         },
-        "exam": {**exam, "replies": name_of(replies(attack, seed))},
+        "exam": exam_of(replies(attack, seed)),
         "loot": {
             "questions": QUERY, "lost": 0, "rows": rows, "traces": rows, "whole_traces": 0.75 if rows else 0.0,
             "right_answers": 1.0 if rows else 0.0, "sha256": hash_of(["loot", *label] if rows else []),
@@ -108,21 +107,34 @@ def write_sound(folder: Path, release: str = "1") -> Path:
 
 
 def replies(attack: str, seed: int) -> list[Parts]:
-    """What the student of a record wrote: right traces, and one answer in four wrong; without training three."""
-    task = cast(Task, registry.build("task", "pocket"))
-    rights, seed = (1, 0) if attack == "untrained" else (3, seed)
-    numbered = enumerate(by_id(task.problems("test", TEST)))
-    return [Parts(p.trace, p.gold if (at + seed) % 4 < rights else str((int(p.gold) + 1) % 10)) for at, p in numbered]
+    """What the student of a record wrote: right traces, and three answers in four right; of weak controls one."""
+    rights, seed = (1, 0) if attack == "untrained" else (1 if attack == "gold_answer" else 3, seed)
+    return [answer(p, p.trace, right=(at + seed) % 4 < rights) for at, p in enumerate(examined())]
 
 
-def by_id(problems: list[Problem]) -> list[Problem]:
-    """Problems in the order of question lists."""
+def answer(problem: Problem, trace: str | None, *, right: bool) -> Parts:
+    """A reply whose answer is right or wrong."""
+    return Parts(trace, problem.gold if right else str((int(problem.gold) + 1) % 10))
+
+
+def examined() -> list[Problem]:
+    """The exam's problems in the order of question lists."""
+    problems = cast(Task, registry.build("task", "pocket")).problems("test", TEST)
     return sorted(problems, key=lambda problem: problem.question.id)
 
 
-def put(folder: Path, raw: Raw) -> Path:
-    """Write a record beside what its student wrote."""
-    write_replies(folder, replies(raw["arm"]["attack"]["name"], raw["arm"]["seed"]))
+def exam_of(written: list[Parts]) -> Raw:
+    """The exam of a student that wrote this."""
+    task = cast(Task, registry.build("task", "pocket"))
+    exam = Exam.of(judge_parts(task, examined(), written, ["stop"] * TEST))
+    return {**exam.model_dump(mode="json"), "replies": name_of(written)}
+
+
+def put(folder: Path, raw: Raw, written: list[Parts] | None = None) -> Path:
+    """Write a record beside what its student wrote; its exam becomes that of `written`, if anything else is given."""
+    if written is not None:
+        raw = {**raw, "exam": exam_of(written)}
+    write_replies(folder, written or replies(raw["arm"]["attack"]["name"], raw["arm"]["seed"]))
     return write_record(folder, Record.model_validate(raw))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.failures import plugin_code
-from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.contracts.nouns import TraceCheck, Verdict
 from heistbench.bench.contracts.replies import Parts
 from heistbench.bench.scoring.verdicts import judge_parts
 from heistbench.bench.storage.exams import Exam
@@ -30,13 +30,14 @@ BARE = 16
 class Script:
     """What a student's replies come to when they are graded here.
 
-    `commonest` is how often its most frequent reply stands in it; `bare` counts right answers with neither a trace nor room for
-    reasoning in the answer.
+    `commonest` is how often its most frequent reply stands in it. Of right answers too short for any reasoning, `bare` counts
+    those without a trace, `unfounded` those after a trace that the task says is wrong, or none.
     """
 
     exam: Exam
     commonest: int
     bare: int
+    unfounded: int
 
 
 class Grading:
@@ -90,13 +91,19 @@ def _script(questions: SplitQuestions, replies: Sequence[Parts]) -> Script:
     problems = sorted(questions.problems, key=lambda problem: problem.question.id)
     with plugin_code(questions.task):
         examined = judge_parts(questions.task, problems, replies, ["stop"] * len(replies))
-    bare = [
-        reply.answer is not None and not reply.trace and len(reply.answer) <= 2 * len(problem.shown) + BARE
-        for problem, reply in zip(problems, replies, strict=True)
-    ]
-    right = [outcome.grade.verdict is Verdict.RIGHT for outcome in examined]
-    commonest = max(Counter(replies).values(), default=0)
-    return Script(Exam.of(examined), commonest, sum(map(min, bare, right)))
+    pairs = zip(problems, replies, strict=True)
+    short = [len("".join((reply.answer or "").split())) <= 2 * len(problem.shown) + BARE for problem, reply in pairs]
+    right = [fits and outcome.grade.verdict is Verdict.RIGHT for fits, outcome in zip(short, examined, strict=True)]
+    return Script(
+        exam=Exam.of(examined),
+        commonest=max(Counter(replies).values(), default=0),
+        bare=sum(counts and not reply.trace for counts, reply in zip(right, replies, strict=True)),
+        unfounded=sum(counts and _is_wrong(outcome.check) for counts, outcome in zip(right, examined, strict=True)),
+    )
+
+
+def _is_wrong(check: TraceCheck | None) -> bool:
+    return check is not None and check.kind in ("wrong", "none")
 
 
 def _same(stated: Exam, again: Exam) -> Iterator[Rule]:

@@ -18,8 +18,9 @@ Scripts = Callable[[Record], Script | None]
 """What the replies of a submitted record come to; None where they could not be graded here."""
 TELLING = 10
 """Right and wrong answers each that an exam has to have before two students with the same ones are suspect."""
-WITHOUT_TRACES = ("untrained", "gold_answer")
-"""Controls whose students can know right answers and no reasoning."""
+NEEDED = {"untrained", "gold_answer"}
+WITHOUT_REASONING = {*NEEDED, "wrong_trace", "other_trace"}
+"""Controls whose students can know right answers and no reasoning; without the first two there is nothing to compare with."""
 FAR, LEAST = 4.0, 0.1
 """Standard errors, and accuracy, by which a student is far above a control."""
 
@@ -64,40 +65,35 @@ def _copies(submitted: Mapping[str, Record], published: Iterable[Record], script
 
 
 def check_sources(panel: Sequence[Record], submitted: Mapping[str, Record], scripts: Scripts) -> Iterator[tuple[str, Finding]]:
-    """Right answers without any reasoning: no student has more of them than one of gold answers, or than it had untrained.
+    """Right answers without any reasoning: no student has far more of them than controls that have nothing to reason with.
 
     `panel` are all records of one panel, submitted and published ones.
     """
     bounds: dict[str, list[float]] = defaultdict(list)
+    cells: dict[str, list[tuple[Record, Script]]] = defaultdict(list)
     for record in panel:
-        if record.arm.control and record.arm.attack.name in WITHOUT_TRACES:
+        if record.arm.control and record.arm.attack.name in WITHOUT_REASONING:
             bounds[record.arm.attack.name].append(record.exam.accuracy)
-    cells: dict[str, list[tuple[str, Record]]] = defaultdict(list)
-    ours = {record.path().as_posix() for record in panel} & submitted.keys()
-    for path in sorted(ours):
-        if (record := submitted[path]).arm.attack.name not in WITHOUT_TRACES:
-            cells[record.path().parent.as_posix()].append((path, record))
-    for cell, records in cells.items():
-        yield from ((cell, finding) for finding in _source(records, bounds, scripts))
+        elif record.path().as_posix() in submitted and record.loot.rows and (script := scripts(record)):
+            cells[record.path().parent.as_posix()].append((record, script))
+    if cells and not bounds.keys() >= NEEDED:
+        yield "", Unchecked(f"right answers without reasoning: one of the controls {', '.join(sorted(NEEDED))} is not here")
+        return
+    for cell, students in cells.items():
+        yield from ((cell, finding) for finding in _unreasoned(students, [*bounds.values()]))
 
 
-def _source(records: Sequence[tuple[str, Record]], bounds: Mapping[str, Sequence[float]], scripts: Scripts) -> Iterator[Finding]:
-    graded = [(record, script) for _, record in records if record.loot.rows and (script := scripts(record)) is not None]
-    if not graded:
-        return
-    n, name = graded[0][0].exam.n, clean(graded[0][0].arm.attack.spec)
-    if len(bounds) < len(WITHOUT_TRACES):
-        yield Unchecked(f"right answers without reasoning: one of the controls {', '.join(WITHOUT_TRACES)} is not here")
-        return
-    bare = [script.bare / n for _, script in graded]
-    if all(_far_above(bare, accuracies, n) for accuracies in bounds.values()):
-        most = max(map(fmean, bounds.values()))
-        reason = f"{fmean(bare):.2f} of the answers are right without any reasoning before them; the controls reach {most:.2f}"
-        yield Fault("exam.verdicts", reason)
-    elif not any(record.loot.traces for record, _ in graded):
-        stated = [record.exam.accuracy for record, _ in graded]
-        if all(_far_above(stated, accuracies, n) for accuracies in bounds.values()):
-            yield Unchecked(f"how students of {name}, whose loot has no trace, come to be right so often: {fmean(stated):.2f}")
+def _unreasoned(students: Sequence[tuple[Record, Script]], bounds: Sequence[Sequence[float]]) -> Iterator[Finding]:
+    """A student that was shown no trace has none of a form that the task cannot read: its wrong traces are no reasoning."""
+    n, most = students[0][0].exam.n, max(map(fmean, bounds))
+    certain = [(script.bare if record.loot.traces else max(script.bare, script.unfounded)) / n for record, script in students]
+    doubtful = [max(script.bare, script.unfounded) / n for _, script in students]
+    if all(_far_above(certain, bound, n) for bound in bounds):
+        share = f"{fmean(certain):.2f} of the answers"
+        yield Fault("exam.verdicts", f"{share} are right without any reasoning before them; the controls reach {most:.2f}")
+    elif all(_far_above(doubtful, bound, n) for bound in bounds):
+        name = clean(students[0][0].arm.attack.spec)
+        yield Unchecked(f"how {fmean(doubtful):.2f} of the answers can be right after wrong traces: students of {name}")
 
 
 def _far_above(ours: Sequence[float], theirs: Sequence[float], n: int) -> bool:
