@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import re
 import shutil
@@ -13,13 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sound_submission import COMMIT, QUERY, SEEDS, TEST, put, sound, write_sound
+from sound_submission import COMMIT, QUERY, SEEDS, TEST, put, replies, sound, write_sound
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.packed_results import VERDICTS, Refused, pack
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import LARGEST, read_record, result_files, write_record
-from heistbench.bench.storage.student_replies import REPLIES, replies_path
+from heistbench.bench.storage.student_replies import REPLIES, replies_path, write_replies
 from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.intake import Intake
@@ -491,6 +492,49 @@ def test_a_list_that_no_record_names_does_no_harm(folder: Path, check: Callable[
     for path in (folder.parent / "other" / "questions").iterdir():
         shutil.copy(path, folder / "questions")
     assert not check().problems
+
+
+# what students wrote
+
+
+WRITTEN = replies_path(Path(), SOUND["exam"]["replies"])
+NO_REPLIES: list[tuple[str, Callable[[Path], object], str]] = [
+    ("other text", lambda path: path.write_bytes(lzma.compress(b'["a", "b"]\n')), "is not the file of this name"),
+    ("no archive", lambda path: path.write_bytes(b"["), "cannot be unpacked"),
+    ("too long", lambda path: path.write_bytes(b" " * (LARGEST + 1)), "at most 4,194,304"),
+    ("a link", lambda path: (path.rename(path.parents[2] / "list"), path.symlink_to(path.parents[2] / "list")), "is a link"),
+    ("a pipe", lambda path: (path.unlink(), os.mkfifo(path)), "neither a file nor a folder"),
+    ("no name", lambda path: path.with_name("mine.jsonl.xz").write_bytes(b""), "is no result file"),
+    ("plain text", lambda path: path.with_suffix("").write_bytes(b""), "is no result file"),
+    ("elsewhere", lambda path: path.rename(path.parents[1] / "pocket" / path.name), "is no result file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "reason"), [rest for _, *rest in NO_REPLIES], ids=[name for name, *_ in NO_REPLIES])
+def test_files_that_hold_no_replies_are_refused(
+    folder: Path, check: Callable[[], Verification], harm: Callable[[Path], object], reason: str
+) -> None:
+    harm(folder / WRITTEN)
+    assert any(re.search(reason, problem.reason) for problem in check().problems)
+
+
+def test_results_without_what_students_wrote_are_refused(folder: Path, check: Callable[[], Verification]) -> None:
+    change(folder / FILE, "exam/replies", "")
+    assert says(check(), "exam.replies", "is empty: run the suite again", FILE.as_posix())
+    change(folder / FILE, "exam/replies", "0" * 16)
+    assert says(check(), "exam.replies", "names a file that is not here: expected replies/0{16}.jsonl.xz", FILE.as_posix())
+
+
+def test_replies_of_fewer_questions_are_refused(folder: Path, check: Callable[[], Verification]) -> None:
+    change(folder / FILE, "exam/replies", write_replies(folder, replies("answer_only", 1)[1:]))
+    assert says(check(), "exam.replies", "names a file of 19 replies; expected 20", FILE.as_posix())
+
+
+def test_students_are_not_graded_without_end(
+    folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heistbench.leaderboard.submit.replies.SECONDS", -1)
+    assert any("left after -1 seconds of grading" in what for what in check().unchecked)
 
 
 # what is left out
