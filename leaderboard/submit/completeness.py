@@ -16,6 +16,7 @@ from heistbench.leaderboard.board.gains import NONE
 from heistbench.leaderboard.board.sweep import CEILING
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked
 from heistbench.leaderboard.submit.stated import settings_of
+from heistbench.leaderboard.submit.thefts import is_idle
 
 FLOOR, SURROGATE, ANSWERS, INVERTED = "untrained", "surrogate_trace", "gold_answer", "gold_inversion"
 """Controls without any theft: the student as it was, and those of the attacker's own model and of what gold answers give."""
@@ -126,20 +127,15 @@ def _seeds(new: Sequence[Record], old: Sequence[Record]) -> Iterator[tuple[str, 
 
     A control that asks no victim serves every cell, and may go on with more of them.
     """
-    published, seeds = ({record.arm.seed for record in records if not _idle(record)} for records in (old, new))
+    published, seeds = ({record.arm.seed for record in records if not is_idle(record)} for records in (old, new))
     expected = published if len(published) >= RANKED_SEEDS else set(range(max(RANKED_SEEDS, len(seeds))))
     cells: dict[str, set[int]] = defaultdict(set)
     for record in [*new, *old]:
         cells[record.path().parent.as_posix()].add(record.arm.seed)
-    for cell, idle in sorted({record.path().parent.as_posix(): _idle(record) for record in new}.items()):
+    for cell, idle in sorted({record.path().parent.as_posix(): is_idle(record) for record in new}.items()):
         more = set(range(len(cells[cell]))) | expected if idle else expected
         if cells[cell] != more:
             yield cell, Fault("arm.seed", f"has seeds {_listed(cells[cell])}; expected {_listed(more)}")
-
-
-def _idle(record: Record) -> bool:
-    """Whether it is a control that asks no victim."""
-    return record.arm.control and record.arm.threat == "none"
 
 
 def _grid(new: Sequence[Record], old: Sequence[Record]) -> Iterator[tuple[str, Finding]]:

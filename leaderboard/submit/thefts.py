@@ -37,10 +37,10 @@ def check_theft(record: Record) -> Iterator[Finding]:
 def check_idle_controls(submitted: Mapping[str, Record], published: Iterable[Record]) -> Iterator[tuple[str, Finding]]:
     """A control that asks no victim has the same loot whoever the victim is."""
     known: dict[str, tuple[Record, str]] = {}
-    for record in filter(_is_idle, published):
+    for record in filter(is_idle, published):
         known.setdefault(_origin(record), (record, record.path().as_posix()))
     for path, record in sorted(submitted.items()):
-        if not _is_idle(record):
+        if not is_idle(record):
             continue
         other, where = known.setdefault(_origin(record), (record, path))
         if other.loot.sha256 == record.loot.sha256:
@@ -59,7 +59,8 @@ def _shipped(record: Record) -> Info | None:
     return cls.info if cls is not None and same and cls.__module__.startswith(SHIPPED) else None
 
 
-def _is_idle(record: Record) -> bool:
+def is_idle(record: Record) -> bool:
+    """Whether it is of a control that asks no victim."""
     return record.arm.control and record.arm.threat == "none"
 
 

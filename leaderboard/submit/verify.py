@@ -6,7 +6,7 @@ tell, such as whether students wrote what they are said to, is named in `Verific
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -23,7 +23,7 @@ from heistbench.leaderboard.submit.questions import check_questions, offline
 from heistbench.leaderboard.submit.replies import Grading
 from heistbench.leaderboard.submit.stated import check_stated
 from heistbench.leaderboard.submit.students import Scripts, check_sources, check_students
-from heistbench.leaderboard.submit.thefts import check_idle_controls, check_theft
+from heistbench.leaderboard.submit.thefts import check_idle_controls, check_theft, is_idle
 
 STATED = (
     "that what students wrote was written by them: only training them again tells",
@@ -62,7 +62,7 @@ def examine(folder: Path, results: Path, rerun: Rerun | None = None) -> tuple[Ve
             found.note(name, chain(_check(Path(name), record), grading.check(record)))
     placed = [path for path, record in records.items() if record.path().as_posix() == path]
     if placed and len(placed) == len(listing.files):
-        for at, finding in _check_together(records, _beside(records, results), grading.script):
+        for at, finding in _check_together(records, results, grading.script):
             found.note(at, [finding])
     if rerun is None or not found.sound:
         found.unchecked.append("untrained students, honest use and cheap thefts: nothing was run again")
@@ -104,20 +104,30 @@ def _check(path: Path, record: Record) -> Iterator[Finding]:
     yield from chain.from_iterable(check(record) for check in checks)
 
 
-def _check_together(
-    records: Mapping[str, Record], published: Sequence[Record], scripts: Scripts
-) -> Iterator[tuple[str, Finding]]:
-    """All records with each other, and with the published ones of the same settings."""
+def _check_together(records: Mapping[str, Record], results: Path, scripts: Scripts) -> Iterator[tuple[str, Finding]]:
+    """All records with each other, and with the published ones that they would stand beside."""
+    published = _beside(records, results)
     yield from check_whole(records, published)
-    yield from check_idle_controls(records, published)
     yield from check_students(records, published, scripts)
     for new, old in groups(records.values(), published, panel):
         yield from check_sources([*old, *new], records, scripts)
+    idle = {_anywhere(record) for record in records.values() if is_idle(record)}
+    yield from check_idle_controls(records, _published(results, idle))
 
 
 def _beside(records: Mapping[str, Record], results: Path) -> list[Record]:
     """The published records of the same settings."""
     settings = {setting(record) for record in records.values()}
-    patterns = [f"{task}/{victim}/*/*/*/{student}/{PATTERN}" for task, victim, student in sorted(settings, key=str)]
+    return _published(results, {f"{task}/{victim}/*/*/*/{student}" for task, victim, student in settings})
+
+
+def _anywhere(record: Record) -> str:
+    """Where the results of a cell lie, whoever is the victim."""
+    task, _, *rest, _ = record.path().parts
+    return "/".join([task, "*", *rest])
+
+
+def _published(results: Path, cells: Iterable[str]) -> list[Record]:
+    """The published records of some cells."""
     reader = RecordReader()
-    return [reader.read(path) for pattern in patterns for path in sorted(results.rglob(pattern))]
+    return [reader.read(path) for cell in sorted(cells) for path in sorted(results.rglob(f"{cell}/{PATTERN}"))]

@@ -199,6 +199,18 @@ def test_a_lie_is_refused_with_its_reason(
     assert says(verify(folder, results), field, reason)
 
 
+def test_a_control_weaker_than_the_published_one_of_another_victim_is_refused(
+    folder: Path, model: Path, results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, results / "theirs")
+    other = write_sound(tmp_path / "other", release="2")
+    assert verify(other, results).sound
+    weaker_control_for_another_victim(other)
+    for path in (other / "pocket" / "pocket-victim-1").rglob("seed-*.json"):
+        path.unlink()
+    assert says(verify(other, results), "loot.sha256", r"not that of .*pocket-victim-1.*is the same for all")
+
+
 # what is no lie
 
 
