@@ -16,6 +16,7 @@ from heistbench.bench.scoring.verdicts import judge_parts
 from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.invariants import EXACT, Rule
 from heistbench.bench.storage.records import Record
+from heistbench.bench.storage.store import canonical
 from heistbench.bench.storage.student_replies import read_replies, replies_path
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked, broken
 from heistbench.leaderboard.submit.questions import SplitQuestions, exam_questions
@@ -84,7 +85,8 @@ def _graded(record: Record, replies: Sequence[Parts]) -> Script | Finding:
 
 def _key(record: Record) -> object:
     """What the grading of a student hangs on."""
-    return record.exam.replies, record.arm.exam.spec, record.exam.n, frozenset(record.exam.verdicts)
+    exam = canonical([record.arm.exam.model_dump(), record.provenance.data.get("exam"), record.exam.n])
+    return record.exam.replies, exam, frozenset(record.exam.verdicts)
 
 
 def _script(questions: SplitQuestions, replies: Sequence[Parts]) -> Script:

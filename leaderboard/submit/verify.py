@@ -26,9 +26,9 @@ from heistbench.leaderboard.submit.students import Scripts, check_sources, check
 from heistbench.leaderboard.submit.thefts import check_idle_controls, check_theft, is_idle
 
 STATED = (
-    "that what students wrote was written by them: only training them again tells",
+    "that students wrote what they are said to have written: only training them again tells",
     "overlap and exposure: their texts are not here",
-    "loot, honest use, prompts and theft, where they were not worked out again: they lie in the store of whoever ran the suite",
+    "loot, honest use and prompts, where they were not run again: they lie in the store of whoever ran the suite",
     "weights of students, and of every model that is not shipped",
     "the bill, the hardware, the time and the packages",
     "texts of examples",

@@ -12,6 +12,7 @@ import pytest
 from sound_submission import QUERY, SEEDS, answer, exam_of, examined, put, sound, write_sound
 
 from heistbench.bench.contracts.replies import Parts
+from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import hash_of
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.verify import verify
@@ -209,6 +210,17 @@ def test_a_control_weaker_than_the_published_one_of_another_victim_is_refused(
     for path in (other / "pocket" / "pocket-victim-1").rglob("seed-*.json"):
         path.unlink()
     assert says(verify(other, results), "loot.sha256", r"not that of .*pocket-victim-1.*is the same for all")
+
+
+def test_an_exam_of_an_unknown_name_spares_no_other_record_of_the_same_replies(folder: Path, results: Path) -> None:
+    verdicts_without_replies(folder)
+    forged = exam_of([answer(p, p.trace, right=True) for p in examined()])
+    first, other = (sound("answer_only", defense, 0) for defense in ("noise_answers", "none"))
+    first["exam"] = {**forged, "replies": first["exam"]["replies"]}
+    first["arm"]["exam"].update(name="nobody_knows")
+    assert put(folder, first) < folder / Record.model_validate(other).path()
+    blamed = {problem.path for problem in verify(folder, results).problems if problem.field == "exam.verdicts"}
+    assert Record.model_validate(other).path().as_posix() in blamed
 
 
 # what is no lie

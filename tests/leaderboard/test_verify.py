@@ -83,7 +83,7 @@ def test_a_sound_submission_is_sound(check: Callable[[], Verification]) -> None:
 
 def test_what_nobody_can_check_is_said(check: Callable[[], Verification]) -> None:
     statements = "\n".join(check().unchecked)
-    assert "what students wrote was written by them" in statements
+    assert "students wrote what they are said to have written" in statements
     assert f"commit {COMMIT}: not in this checkout" in statements
     assert "hardware" in statements
 
