@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from heistbench.bench.contracts.errors import printable
 
+if TYPE_CHECKING:
+    from heistbench.leaderboard.submit.verify import Rerun
+
 board_app = App(name="leaderboard", help="Boards from result files.")
 
 Results = Annotated[Path | None, Parameter(help="Folder of published results; default: leaderboard/results of the checkout.")]
+Again = Annotated[
+    bool,
+    Parameter(
+        name="--rerun",
+        help="Run again, in minutes, what takes no training: untrained students, honest use, loot of shipped victims.",
+    ),
+]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
@@ -46,8 +56,10 @@ def serve(site: Path | None = None, *, port: Annotated[int, Parameter(help="Port
 
 
 @board_app.command
-def verify(folder: Path, *, results: Results = None, json: Json = False) -> None:
+def verify(folder: Path, *, results: Results = None, rerun: Again = True, json: Json = False) -> None:
     """Check a submission, a folder of result files: its numbers, hashes, completeness, and fit with the published results.
+
+    What students wrote is graded again, and what takes no training is run again.
 
     Exit code 1 where it is refused.
     """
@@ -57,7 +69,7 @@ def verify(folder: Path, *, results: Results = None, json: Json = False) -> None
     from heistbench.leaderboard.submit.verify import verify as check
 
     find_packages()
-    verdict = check(folder, results or published())
+    verdict = check(folder, results or published(), _rerun() if rerun else None)
     report(verdict, json)
     if not verdict.sound:
         sys.exit(1)
@@ -96,7 +108,7 @@ def audit(
 
 
 @board_app.command
-def add(folder: Path, *, results: Results = None) -> None:
+def add(folder: Path, *, results: Results = None, rerun: Again = True) -> None:
     """Add a submission to the published results, if `verify` finds it sound.
 
     Exit code 1 where it is refused.
@@ -107,8 +119,14 @@ def add(folder: Path, *, results: Results = None) -> None:
     from heistbench.leaderboard.submit.submission import report
 
     find_packages()
-    verdict, target = put(folder, results or published())
+    verdict, target = put(folder, results or published(), _rerun() if rerun else None)
     report(verdict)
     if target is None:
         sys.exit(1)
     print(f"added as {printable(str(target))}\nnext: heist leaderboard build, commit the new folder, open a pull request")
+
+
+def _rerun() -> Rerun:
+    from heistbench.bench.verbs.rerun import rerun
+
+    return rerun

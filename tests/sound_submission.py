@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from heistbench.bench.contracts.nouns import Verdict
+from heistbench.bench.contracts.nouns import Problem
 from heistbench.bench.contracts.plugins import Attack, Defense, Task
 from heistbench.bench.contracts.recipes import Recipe
 from heistbench.bench.contracts.registry import identity, registry, spec_of
+from heistbench.bench.contracts.replies import Parts
 from heistbench.bench.models.checkpoints import checkpoint
+from heistbench.bench.scoring.verdicts import judge_parts
+from heistbench.bench.storage.exams import Exam
 from heistbench.bench.storage.provenance import CONTAMINATION, contamination, harness_version
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import write_record
 from heistbench.bench.storage.store import hash_of
+from heistbench.bench.storage.student_replies import name_of, write_replies
 from heistbench.bench.suites.cells import defenses_of
 from heistbench.bench.suites.settings import Decoding, Inverter, Sizes, Student, Surrogate, Victim
 
@@ -22,7 +26,7 @@ QUERY, OWN, TEST = 12, 8, 20
 SEEDS = (0, 1, 2)
 ATTACKS, CONTROLS, DEFENSES = (
     ("answer_only", "rep(shots=2)"),
-    ("untrained", "surrogate_trace", "true_trace"),
+    ("untrained", "surrogate_trace", "gold_answer", "gold_inversion", "true_trace"),
     ("none", "noise_answers"),
 )
 COMMIT = "0" * 39 + "1"
@@ -45,8 +49,7 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
     splits = {"test": tests, "query": attacked, "surrogate": task.problems("surrogate", OWN)}
     student, settings = checkpoint("pocket/base").identity, _settings(release)
     asks, rows = plugin.info.threat != "none", 0 if attack == "untrained" else QUERY
-    label = [attack, defense, seed, release]
-    right = {p.question.id for at, p in enumerate(tests) if (at + seed) % 4 < (1 if attack == "untrained" else 3)}
+    label = [attack, defense, seed, *([release] if asks else [])]
     means = {"stolen": 0.5, "floor_other_question": 0.25, "floor_surrogate": 0.5, "ceiling_victim_again": 1.0}
     overlap = {part: dict.fromkeys(METRICS, value) for part, value in means.items()}
     signature = "words|tokens:words and single signs|empty:0|v:1"
@@ -59,12 +62,7 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
             "control": plugin.info.control, "privileged": plugin.info.privileged,
             "threat": plugin.info.threat, "student": "pocket/base", "recipe": Recipe().identity, "budget": QUERY, "seed": seed,
         },
-        "exam": {
-            "accuracy": len(right) / TEST, "score": len(right) / TEST, "n": TEST,
-            "counts": {verdict.value: 0 for verdict in Verdict} | {"right": len(right), "wrong": TEST - len(right)},
-            "verdicts": {p.question.id: "right" if p.question.id in right else "wrong" for p in tests},
-            "partial": {}, "metrics": {}, "traces": {p.question.id: "right 13" for p in tests},
-        },
+        "exam": exam_of(replies(attack, seed)),
         "loot": {
             "questions": QUERY, "lost": 0, "rows": rows, "traces": rows, "whole_traces": 0.75 if rows else 0.0,
             "right_answers": 1.0 if rows else 0.0, "sha256": hash_of(["loot", *label] if rows else []),
@@ -102,10 +100,42 @@ def sound(attack: str = "answer_only", defense: str = "none", seed: int = 0, rel
 
 
 def write_sound(folder: Path, release: str = "1") -> Path:
-    """A whole submission: two attacks and three controls, two defenses, three seeds."""
+    """A whole submission: two attacks and five controls, two defenses, three seeds."""
     for attack, defense, seed in places():
-        write_record(folder, Record.model_validate(sound(attack, defense, seed, release)))
+        put(folder, sound(attack, defense, seed, release))
     return folder
+
+
+def replies(attack: str, seed: int) -> list[Parts]:
+    """What the student of a record wrote: right traces, and three answers in four right; of weak controls one."""
+    rights, seed = (1, 0) if attack == "untrained" else (1 if attack == "gold_answer" else 3, seed)
+    return [answer(p, p.trace, right=(at + seed) % 4 < rights) for at, p in enumerate(examined())]
+
+
+def answer(problem: Problem, trace: str | None, *, right: bool) -> Parts:
+    """A reply whose answer is right or wrong."""
+    return Parts(trace, problem.gold if right else str((int(problem.gold) + 1) % 10))
+
+
+def examined() -> list[Problem]:
+    """The exam's problems in the order of question lists."""
+    problems = cast(Task, registry.build("task", "pocket")).problems("test", TEST)
+    return sorted(problems, key=lambda problem: problem.question.id)
+
+
+def exam_of(written: list[Parts]) -> Raw:
+    """The exam of a student that wrote this."""
+    task = cast(Task, registry.build("task", "pocket"))
+    exam = Exam.of(judge_parts(task, examined(), written, ["stop"] * TEST))
+    return {**exam.model_dump(mode="json"), "replies": name_of(written)}
+
+
+def put(folder: Path, raw: Raw, written: list[Parts] | None = None) -> Path:
+    """Write a record beside what its student wrote; its exam becomes that of `written`, if anything else is given."""
+    if written is not None:
+        raw = {**raw, "exam": exam_of(written)}
+    write_replies(folder, written or replies(raw["arm"]["attack"]["name"], raw["arm"]["seed"]))
+    return write_record(folder, Record.model_validate(raw))
 
 
 def _settings(release: str) -> Raw:

@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "leaderboard": {"contracts", "storage", "suites", "scoring"},
 }
 """Whom each room may import, at any depth of a file; `public` is what plugins see, `cli` all that names verbs and options."""
-SCORING_OF_THE_LEADERBOARD = {"heistbench.bench.scoring.overlap"}
+SCORING_OF_THE_LEADERBOARD = {"heistbench.bench.scoring.overlap", "heistbench.bench.scoring.verdicts"}
 AT_START = {"heistbench.bench.models", "heistbench.bench.models.process"}
 """What `heist` itself loads of models: one thread per process must be said before anything else is."""
 HEAVY = {"torch", "transformers", "trl", "peft", "vllm", "lm_eval", "inspect_ai", "datasets", "accelerate"}
@@ -124,7 +124,7 @@ def test_levels_of_the_rooms_are_levels() -> None:
         order += free
 
 
-def test_of_scoring_the_leaderboard_sees_overlap_alone() -> None:
+def test_of_scoring_the_leaderboard_sees_overlap_and_verdicts() -> None:
     board = {other for module in OURS if room_of(module) == "leaderboard" for other in IMPORTS[module]}
     assert {other for other in board if room_of(other) == "scoring"} <= SCORING_OF_THE_LEADERBOARD
 
@@ -220,7 +220,7 @@ def test_reading_a_board_loads_no_engine() -> None:
 def test_verifying_a_submission_loads_no_engine(tmp_path: Path) -> None:
     write_sound(tmp_path / "submission")
     (tmp_path / "results").mkdir()
-    words = ["leaderboard", "verify", tmp_path / "submission", "--results", tmp_path / "results"]
+    words = ["leaderboard", "verify", tmp_path / "submission", "--results", tmp_path / "results", "--no-rerun"]
     loaded = loaded_by("from heistbench.bench.cli import main; main()", *words)
     assert {"heistbench.leaderboard.submit.known", "heistbench.tasks.pocket"} <= loaded
     assert upstairs(loaded) <= AT_START

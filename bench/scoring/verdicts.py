@@ -34,7 +34,11 @@ def judge(task: Task, problem: Problem, text: str, stop: Stop, prompt_text: str 
 
 def judge_all(task: Task, problems: Sequence[Problem], texts: Sequence[str], stops: Sequence[Stop]) -> list[Examined]:
     """The outcomes of many replies, in order; see `judge`. Those that contain an answer are graded together."""
-    parts = [split_reply(text) for text in texts]
+    return judge_parts(task, problems, [split_reply(text) for text in texts], stops)
+
+
+def judge_parts(task: Task, problems: Sequence[Problem], parts: Sequence[Parts], stops: Sequence[Stop]) -> list[Examined]:
+    """The same of replies that were split before."""
     grades = [_ungraded(reply.answer, stop) for reply, stop in zip(parts, stops, strict=True)]
     open_at = [at for at, grade in enumerate(grades) if grade is None]
     graded = task.grade_all([problems[at] for at in open_at], [parts[at].answer or "" for at in open_at])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from heistbench.bench.bridges.lm_eval import examine
+from heistbench.bench.contracts.replies import Parts
 from heistbench.bench.contracts.sources import keyed
 from heistbench.bench.models.loading import engine
 from heistbench.bench.stages.collect import Collect
@@ -16,8 +17,11 @@ from heistbench.bench.stages.context import CellContext
 from heistbench.bench.stages.stage import DryRun, Need, Stage, Work, counter
 from heistbench.bench.stages.train import Train, student_of
 from heistbench.bench.storage.exams import Exam
-from heistbench.bench.storage.store import write_json, write_lines
+from heistbench.bench.storage.store import read_lines, write_json, write_lines
 from heistbench.bench.suites.questions import graded
+
+WRITTEN = "examined.jsonl"
+"""The outcome of each question, with what the student wrote."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,16 @@ class Examine(Stage[Exam]):
         advance = counter(context.progress, "exam", len(problems))
         sampling = context.cell.student.decoding.sampling()
         examined = examine(engine(student_of(context)), context.exam, problems, sampling, advance)
-        write_lines(folder / "examined.jsonl", examined)
+        write_lines(folder / WRITTEN, examined)
         write_json(folder / "exam.json", Exam.of(examined).model_dump(mode="json"))
 
     def read(self, folder: Path) -> Exam:
         return Exam.model_validate_json((folder / "exam.json").read_bytes())
+
+    def replies(self) -> list[Parts]:
+        """What the student wrote in a finished exam, by question ids in order."""
+        rows = read_lines(self.context.store.path(self.kind, self.spec()) / WRITTEN)
+        return [Parts(row["trace"], row["answer"]) for row in sorted(rows, key=lambda row: str(row["id"]))]
 
     def work(self, dry: DryRun) -> Iterable[Work]:
         student, texts = self.context.cell.student, [p.question.text for p in self.context.problems("test")]

@@ -29,6 +29,7 @@ from heistbench.bench.storage.blocks import Arm, DefenseId, PluginId, TheftBill,
 from heistbench.bench.storage.provenance import hardware
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import KEPT, read_record, write_record
+from heistbench.bench.storage.student_replies import write_replies
 from heistbench.bench.suites.cells import Cell
 from heistbench.bench.suites.reply_sources import Weights, reply_source
 
@@ -54,10 +55,10 @@ class RecordStage(Stage[Record]):
 
     def build(self, folder: Path) -> None:
         context = self.context
-        theft = context.result(Collect(context))
+        theft, exam = context.result(Collect(context)), context.result(Examine(context))
         record = Record(
             arm=arm_of(context.cell),
-            exam=context.result(Examine(context)),
+            exam=exam.model_copy(update={"replies": write_replies(folder, Examine(context).replies())}),
             loot=context.result(Loot(context)),
             overlap=overlap_scores(context),
             exposure=context.result(Exposed(context)) if exposure_stages(context) else None,
@@ -105,7 +106,7 @@ def cell_spec(cell: Cell) -> dict[str, Any]:
         "budget": cell.budget,
         "seed": cell.seed,
         "suite": suite.name,
-        "schema": [Record.model_fields["schema_version"].default, "result file"],
+        "schema": [Record.model_fields["schema_version"].default, "result file with replies"],
     }
 
 

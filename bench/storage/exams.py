@@ -22,7 +22,8 @@ TraceSeen = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(TraceKind))}) (
 class ExamSums(Strict):
     """An examination summed up; every question counts in the denominator.
 
-    `accuracy` is the share of right verdicts, `score` the mean score, `metrics` the means of a task's further measures.
+    `accuracy` is the share of right verdicts, `score` the mean score, `metrics` the means of a task's further measures. `replies`
+    names the file with what the student wrote; it is empty in results that are older than such files.
     """
 
     accuracy: Share
@@ -30,6 +31,7 @@ class ExamSums(Strict):
     n: Natural
     counts: dict[Verdict, Natural]
     metrics: dict[str, Share] = Field(default={})
+    replies: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = Field(default="")
 
 
 class Exam(ExamSums):

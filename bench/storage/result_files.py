@@ -4,6 +4,7 @@ Whoever wrote them, they are read with the same care: the folders that `heist ru
 `heist compare` are given, and submissions. `packed_results` says what is in them.
 
     <suite's folder>/questions/0123456789abcdef.json
+    <suite's folder>/replies/0123456789abcdef.jsonl.xz
     <suite's folder>/<task>/<victim>/<defense>/<attack>/<budget>-queries/<student>/seed-0.json
 """
 
@@ -24,8 +25,9 @@ from heistbench.bench.storage.invariants import faults_of
 from heistbench.bench.storage.packed_results import Refused, ResultFile, pack, question_list, unpack
 from heistbench.bench.storage.records import Record, path_of
 from heistbench.bench.storage.regular_files import entries_below, read_regular
-from heistbench.bench.storage.store import read_json, write_json
+from heistbench.bench.storage.store import read_json, write_bytes, write_json
 from heistbench.bench.storage.strict_json import levels, strict_json
+from heistbench.bench.storage.student_replies import REPLIES, replies_path
 
 PATTERN = "seed-*.json"
 """Names of result files."""
@@ -121,7 +123,19 @@ def write_record(folder: Path, record: Record, place: Path | None = None) -> Pat
 def kept_files(folder: Path) -> Iterator[tuple[Path, Path]]:
     """The files of a record that was written to `folder / KEPT`, each with its place under a suite's folder."""
     yield path_of(Arm.model_validate(read_json(folder / KEPT)["arm"])), folder / KEPT
-    yield from ((Path(QUESTIONS, file.name), file) for file in (folder / QUESTIONS).iterdir())
+    for part in (QUESTIONS, REPLIES):
+        yield from ((Path(part, file.name), file) for file in (folder / part).glob("*"))
+
+
+def move_record(path: Path, folder: Path) -> None:
+    """Move a record to its place under another suite's folder; question list and replies are copied, others may share them."""
+    write_record(folder, record := read_record(path))
+    if name := record.exam.replies:
+        for above in path.absolute().parents[:PARTS]:
+            if (replies := replies_path(above, name)).is_file():
+                write_bytes(replies_path(folder, name), replies.read_bytes())
+                break
+    path.unlink()
 
 
 def read_record(path: Path) -> Record:

@@ -24,12 +24,12 @@ from heistbench.bench.stages.record import cell_spec
 from heistbench.bench.storage.failures import Failure
 from heistbench.bench.storage.provenance import harness_differs
 from heistbench.bench.storage.records import Record, path_of
-from heistbench.bench.storage.result_files import KEPT, read_record, write_record
-from heistbench.bench.storage.store import Store
+from heistbench.bench.storage.result_files import KEPT, kept_files, read_record
+from heistbench.bench.storage.store import Store, write_bytes
 from heistbench.bench.suites.cells import Cell
-from heistbench.bench.verbs.audit_cells import Rebuilder
 from heistbench.bench.verbs.folders import writable
 from heistbench.bench.verbs.progress import watching
+from heistbench.bench.verbs.rebuilt_cells import Rebuilder
 from heistbench.bench.verbs.run import ESTIMATE, LOOKED_AT, how_long, job_count
 from heistbench.bench.walls.foreign import known
 from heistbench.leaderboard.submit.audit_compare import AuditedCell, judge
@@ -136,10 +136,13 @@ def _run(
     with status_of(store.root, SUITE, len(cells)) as status, watching(console, planned, status) as watcher:
         run(planned, store, open_executor(options.executor, conditions, jobs, watcher.noted), watcher, limits)
     kept = (store.verified("record", cell_spec(cell)) for cell in cells)
-    fresh = [read_record(folder / KEPT) for folder in kept if folder]
-    for record in fresh:
-        write_record(out / "results", record)
-    return {record.path().as_posix(): record for record in fresh}, watcher.failures
+    fresh = {}
+    for folder in filter(None, kept):
+        record = read_record(folder / KEPT)
+        fresh[record.path().as_posix()] = record
+        for place, file in kept_files(folder):
+            write_bytes(out / "results" / place, file.read_bytes())
+    return fresh, watcher.failures
 
 
 def _time(planned: Plan, store: Store, jobs: int) -> str:

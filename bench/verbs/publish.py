@@ -20,9 +20,9 @@ from heistbench.bench.storage.result_files import (
     KEPT,
     RecordReader,
     kept_files,
+    move_record,
     read_record,
     results_below,
-    write_record,
 )
 from heistbench.bench.storage.store import hash_of, write_bytes
 from heistbench.leaderboard.board.build import Beside, Board, build
@@ -93,6 +93,5 @@ def _set_aside(results: Path, kept: Container[Path], records: Sequence[Path], fo
         return None
     aside = folder / "set-aside" / hash_of([digest(path) for path in misfits])[:8]
     for path in misfits:
-        write_record(aside, read_record(path))
-        path.unlink()
+        move_record(path, aside)
     return aside

@@ -37,7 +37,8 @@ def submitted(folder: Path) -> dict[str, Record]:
     """
     if not folder.is_dir():
         raise HeistError(f"{folder}: no such folder")
-    listing, intake, records = list_files(folder), Intake(), dict[str, Record]()
+    listing, records = list_files(folder), dict[str, Record]()
+    intake = Intake(listing.replies)
     for problem in listing.problems:
         raise _unreadable(folder, problem.path, problem.reason)
     for path in [*listing.questions, *listing.files]:

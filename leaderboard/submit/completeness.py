@@ -6,17 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
 from heistbench.bench.contracts.errors import HeistError
+from heistbench.bench.contracts.registry import registry, spec_of
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.store import canonical
+from heistbench.bench.suites.files import load_suite, shipped_suites
 from heistbench.leaderboard.board.cells import RANKED_SEEDS
 from heistbench.leaderboard.board.comparable import ATTACKED, check
 from heistbench.leaderboard.board.gains import NONE
 from heistbench.leaderboard.board.sweep import CEILING
 from heistbench.leaderboard.submit.findings import Fault, Finding, Unchecked
 from heistbench.leaderboard.submit.stated import settings_of
+from heistbench.leaderboard.submit.thefts import is_idle
 
-FLOOR, SURROGATE = "untrained", "surrogate_trace"
-"""Controls without any theft: the student as it was, and the student of the attacker's own model."""
+FLOOR, SURROGATE, ANSWERS, INVERTED = "untrained", "surrogate_trace", "gold_answer", "gold_inversion"
+"""Controls without any theft: the student as it was, and those of the attacker's own model and of what gold answers give."""
 FEW = 6
 """Names that one line lists."""
 GroupKey = tuple[object, ...]
@@ -34,11 +37,11 @@ def check_whole(submitted: Mapping[str, Record], published: Sequence[Record]) ->
         yield "", Fault("arm.suite", f"expected one suite, found {', '.join(sorted(suites))}")
     yield from _doubles(submitted, published)
     yield from _mislabelled(submitted, published)
-    for new, old in _groups(records, published, setting):
+    for new, old in groups(records, published, setting):
         yield from _comparable([*old, *new], ATTACKED)
-    for new, old in _groups(records, published, panel):
+    for new, old in groups(records, published, panel):
         yield from _comparable([*old, *new], frozenset())
-        yield from _controls([*old, *new])
+        yield from _controls(new, old)
         yield from _seeds(new, old)
         yield from _grid(new, old)
 
@@ -54,7 +57,8 @@ def panel(record: Record) -> GroupKey:
     return *setting(record), record.arm.budget
 
 
-def _groups(new: Iterable[Record], old: Iterable[Record], key: Callable[[Record], GroupKey]) -> list[Group]:
+def groups(new: Iterable[Record], old: Iterable[Record], key: Callable[[Record], GroupKey]) -> list[Group]:
+    """Submitted records that share a key, with the published ones that share it too."""
     groups: dict[GroupKey, Group] = defaultdict(lambda: ([], []))
     for record in new:
         groups[key(record)][0].append(record)
@@ -98,31 +102,40 @@ def _comparable(records: Sequence[Record], may_differ: Set[str]) -> Iterator[tup
         yield "", Fault("", str(error))
 
 
-def _controls(records: Sequence[Record]) -> Iterator[tuple[str, Finding]]:
+def _controls(new: Sequence[Record], old: Sequence[Record]) -> Iterator[tuple[str, Finding]]:
     """A gain is nothing without what the student could have learnt at no one's cost, nor a loss without the ceiling."""
-    there = {record.arm.attack.name for record in records if record.arm.control}
-    for control in sorted(_needed(records[0]) - there):
-        yield _title(records[0]), Fault("", f"the control {control} is missing, here and among the published results")
+    there = {spec for r in [*new, *old] if r.arm.control for spec in (r.arm.attack.spec, r.arm.attack.name)}
+    needed = set[str]().union(*map(_needed, new))
+    for control in sorted(needed - there):
+        yield _title(new[0]), Fault("", f"the control {control} is missing, here and among the published results")
 
 
 def _needed(record: Record) -> set[str]:
+    """Those of a suite that ships, by its name; those that any suite of one's own can have."""
+    if record.arm.suite in shipped_suites():
+        return {spec_of(registry.build("attack", control)) for control in load_suite(record.arm.suite).controls}
     settings = settings_of(record)
     if settings is None:
         return {FLOOR}
     seen = not settings.victim.remote or settings.victim.api.shows == "trace"
-    return {FLOOR, *([SURROGATE] if settings.surrogate else []), *([CEILING] if seen else [])}
+    own = [*([SURROGATE] if settings.surrogate else []), *([INVERTED] if settings.surrogate and settings.inverter else [])]
+    return {FLOOR, ANSWERS, *own, *([CEILING] if seen else [])}
 
 
 def _seeds(new: Sequence[Record], old: Sequence[Record]) -> Iterator[tuple[str, Finding]]:
-    """Every cell has the same seeds, 0, 1, 2 and on, so that none is left out and none is picked."""
-    published, seeds = {record.arm.seed for record in old}, {record.arm.seed for record in new}
+    """Every cell has the same seeds, 0, 1, 2 and on, so that none is left out and none is picked.
+
+    A control that asks no victim serves every cell, and may go on with more of them.
+    """
+    published, seeds = ({record.arm.seed for record in records if not is_idle(record)} for records in (old, new))
     expected = published if len(published) >= RANKED_SEEDS else set(range(max(RANKED_SEEDS, len(seeds))))
     cells: dict[str, set[int]] = defaultdict(set)
     for record in [*new, *old]:
         cells[record.path().parent.as_posix()].add(record.arm.seed)
-    for cell in sorted({record.path().parent.as_posix() for record in new}):
-        if cells[cell] != expected:
-            yield cell, Fault("arm.seed", f"has seeds {_listed(cells[cell])}; expected {_listed(expected)}")
+    for cell, idle in sorted({record.path().parent.as_posix(): is_idle(record) for record in new}.items()):
+        more = set(range(len(cells[cell]))) | expected if idle else expected
+        if cells[cell] != more:
+            yield cell, Fault("arm.seed", f"has seeds {_listed(cells[cell])}; expected {_listed(more)}")
 
 
 def _grid(new: Sequence[Record], old: Sequence[Record]) -> Iterator[tuple[str, Finding]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from heistbench.bench.storage.result_files import (
     parsed,
     parsed_questions,
 )
+from heistbench.bench.storage.student_replies import REPLIES, SUFFIX, replies_path
 from heistbench.leaderboard.submit.findings import LocatedFault
 
 MOST_FILES = 3000
@@ -30,15 +32,18 @@ IN_PARTS = "send it in parts"
 LONGEST_NAME = 200
 """Bytes of a file's name: some file systems end at 255, and writing aside takes a few."""
 _NAME = re.compile(r"[A-Za-z0-9._=+,()-]+")
-_RESULT, _LIST = re.compile(r"seed-[0-9]+\.json"), re.compile(r"[0-9a-f]{16}\.json")
+_RESULT = re.compile(r"seed-[0-9]+\.json")
+_SHARED = {QUESTIONS: re.compile(r"[0-9a-f]{16}\.json"), REPLIES: re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}")}
+"""The folders of files that result files share, and how these are called."""
 
 
 @dataclass
 class Listing:
-    """What lies in a submission, by paths relative to it, sorted: result files, question lists, and a problem for all else."""
+    """What lies in a submission, by paths relative to it, sorted: result files, what they share, and a problem for all else."""
 
     files: list[Path] = field(default_factory=list)
     questions: list[Path] = field(default_factory=list)
+    replies: list[Path] = field(default_factory=list)
     problems: list[LocatedFault] = field(default_factory=list)
 
 
@@ -54,21 +59,25 @@ def list_files(folder: Path) -> Listing:
         if reason:
             problems.append(LocatedFault(path.as_posix(), "", reason))
         elif entry.is_file(follow_symlinks=False):
-            (listing.questions if _is_questions(path) else files).append(path)
+            {QUESTIONS: listing.questions, REPLIES: listing.replies}.get(_shared(path), files).append(path)
             size += entry.stat(follow_symlinks=False).st_size
-        if len(files) + len(listing.questions) + len(problems) > MOST_FILES or size > MOST_BYTES:
+        entries = len(files) + len(listing.questions) + len(listing.replies) + len(problems)
+        if entries > MOST_FILES or size > MOST_BYTES:
             problems.append(LocatedFault("", "", f"more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes: {IN_PARTS}"))
             break
     if not files and not problems:
         problems.append(LocatedFault("", "", f"no result files ({PATTERN})"))
-    return Listing(sorted(files), sorted(listing.questions), sorted(problems, key=lambda problem: problem.path))
+    by_path = sorted(problems, key=lambda problem: problem.path)
+    return Listing(sorted(files), sorted(listing.questions), sorted(listing.replies), by_path)
 
 
 class Intake:
     """Reads the result files of a submission, whose question lists it has read; bounded in time and memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, replies: Collection[Path]) -> None:
+        """`replies` are the files of students' replies that lie in it."""
         self._lists: dict[str, tuple[str, ...]] = {}
+        self._replies = frozenset(replies)
         self._reader = RecordReader(MOST_VERDICTS)
 
     def read_questions(self, path: Path) -> None:
@@ -80,9 +89,14 @@ class Intake:
         file, value = parsed(path)
         if file.model_dump(mode="json") != value:
             raise Refused(("", "is not written as heist writes records: a field that it always writes is missing"))
-        if (name := file.exam.questions) not in self._lists:
-            raise Refused(("exam.questions", f"names a list that is not here: expected {QUESTIONS}/{name}.json"))
-        return self._reader.unpack(file, self._lists[name])
+        questions, replies = file.exam.questions, replies_path(Path(), file.exam.replies)
+        if questions not in self._lists:
+            raise Refused(("exam.questions", f"names a list that is not here: expected {QUESTIONS}/{questions}.json"))
+        if not file.exam.replies:
+            raise Refused(("exam.replies", "is empty: run the suite again, so that what students wrote lies beside the results"))
+        if replies not in self._replies:
+            raise Refused(("exam.replies", f"names a file that is not here: expected {replies.as_posix()}"))
+        return self._reader.unpack(file, self._lists[questions])
 
 
 def _misplaced(entry: os.DirEntry[str], path: Path) -> str:
@@ -95,11 +109,14 @@ def _misplaced(entry: os.DirEntry[str], path: Path) -> str:
         return "" if len(path.parts) < PARTS else "lies deeper than result files do"
     if not entry.is_file(follow_symlinks=False):
         return "is neither a file nor a folder"
-    if not _RESULT.fullmatch(entry.name) and not _is_questions(path):
-        return f"is no result file; expected seed-0.json and so on, the lists under {QUESTIONS}, and nothing else"
+    if not _RESULT.fullmatch(entry.name) and not _shared(path):
+        folders = f"the lists under {QUESTIONS}, what students wrote under {REPLIES}"
+        return f"is no result file; expected seed-0.json and so on, {folders}, and nothing else"
     size = entry.stat(follow_symlinks=False).st_size
     return "" if size <= LARGEST else f"has {size:,} bytes; a result file has at most {LARGEST:,}"
 
 
-def _is_questions(path: Path) -> bool:
-    return len(path.parts) == 2 and path.parts[0] == QUESTIONS and bool(_LIST.fullmatch(path.name))
+def _shared(path: Path) -> str:
+    """The folder of files that result files share, for one of these; empty for any other."""
+    folder, *rest = path.parts
+    return folder if folder in _SHARED and len(rest) == 1 and _SHARED[folder].fullmatch(path.name) else ""

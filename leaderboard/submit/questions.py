@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import cast
 
 from heistbench.bench.contracts.errors import HeistError
-from heistbench.bench.contracts.nouns import Split
+from heistbench.bench.contracts.nouns import Problem, Split
 from heistbench.bench.contracts.plugins import Task
 from heistbench.bench.contracts.registry import construct, registry
 from heistbench.bench.storage.blocks import PluginId
@@ -32,7 +32,8 @@ MOST = 20_000
 class SplitQuestions:
     """The questions of a split, as records speak of them: ids, and the hashes without and with gold answers."""
 
-    texts: tuple[str, ...]
+    task: Task
+    problems: tuple[Problem, ...]
     ids: frozenset[str]
     questions: str
     graded: str
@@ -55,12 +56,17 @@ def offline() -> Iterator[None]:
 def check_questions(record: Record) -> Iterator[Finding]:
     """What was attacked or examined and is not what the task asks; nothing is downloaded inside `offline`."""
     arm, data = record.arm, record.provenance.data
-    tests = _look_up(arm.exam, "test", record.exam.n, data.get("exam", ""), "provenance.data.exam")
+    tests = exam_questions(record)
     attacked = _look_up(arm.task, "query", arm.budget, data.get("task", ""), "provenance.data.task")
     yield from broken(_examined(record, tests)) if isinstance(tests, SplitQuestions) else [tests]
     yield from broken(_attacked(record, attacked)) if isinstance(attacked, SplitQuestions) else [attacked]
     own = _look_up(arm.task, "surrogate", _own_size(record), data.get("task", ""), "provenance.data.task")
     yield from broken(_contamination(record, {"test": tests, "query": attacked, "surrogate": own}))
+
+
+def exam_questions(record: Record) -> SplitQuestions | Finding:
+    """The questions of a record's exam, or why they are not known here; nothing is downloaded inside `offline`."""
+    return _look_up(record.arm.exam, "test", record.exam.n, record.provenance.data.get("exam", ""), "provenance.data.exam")
 
 
 def _own_size(record: Record) -> int:
@@ -123,7 +129,8 @@ def _asked(name: str, parameters: str, split: Split, n: int) -> SplitQuestions:
     task = cast(Task, construct(registry.get("task", name), json.loads(parameters), name))
     problems = task.problems(split, n)
     return SplitQuestions(
-        texts=tuple(p.question.text for p in problems),
+        task=task,
+        problems=tuple(problems),
         ids=frozenset(p.question.id for p in problems),
         questions=hash_of(list(map(asked, problems))),
         graded=hash_of(list(map(graded, problems))),
@@ -133,4 +140,5 @@ def _asked(name: str, parameters: str, split: Split, n: int) -> SplitQuestions:
 
 @lru_cache(maxsize=32)
 def _shared(source: SplitQuestions, target: SplitQuestions) -> float:
-    return contamination(source.texts, target.texts)
+    training, tests = ([problem.question.text for problem in split.problems] for split in (source, target))
+    return contamination(training, tests)

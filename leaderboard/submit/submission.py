@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.result_files import write_record
 from heistbench.bench.storage.store import hash_of
+from heistbench.bench.storage.student_replies import read_replies, replies_path, write_replies
 from heistbench.leaderboard.submit.findings import Verification
-from heistbench.leaderboard.submit.verify import examine
+from heistbench.leaderboard.submit.verify import Rerun, examine
 from heistbench.leaderboard.terminal.draw import text
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ SHOWN = 3
 """Places of one problem that a terminal shows; `--json` has all."""
 
 
-def add(folder: Path, results: Path) -> tuple[Verification, Path | None]:
+def add(folder: Path, results: Path, rerun: Rerun | None = None) -> tuple[Verification, Path | None]:
     """Verify a submission and put its records into a new folder under `results`; None where it was refused.
 
     The folder has the name of the suite, with the submission's hash where that name is taken. It is written aside and renamed:
     whoever looks sees all of it or nothing. Raises HeistError as `verify` does, and where it cannot be written.
     """
-    verification, records = examine(folder, results)
+    verification, records = examine(folder, results, rerun)
     if not verification.sound:
         return verification, None
     suite = next(iter(records.values())).arm.suite
@@ -42,9 +43,13 @@ def add(folder: Path, results: Path) -> tuple[Verification, Path | None]:
     try:
         for record in records.values():
             write_record(aside, record)
+        for name in {record.exam.replies for record in records.values()}:
+            write_replies(aside, read_replies(replies_path(folder, name)))
         aside.rename(target)
     except OSError as error:
         raise HeistError(f"{target}: cannot be written ({error.strerror})") from None
+    except ValueError as error:  # replies of a task whose questions are not known here, and so not read before
+        raise HeistError(f"{folder}: a file of replies {error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return verification, target

@@ -28,7 +28,7 @@ from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_record, read_records, write_record
 from heistbench.bench.verbs.audit import AuditOptions, audit
-from heistbench.bench.verbs.audit_cells import Rebuilder
+from heistbench.bench.verbs.rebuilt_cells import Rebuilder
 from heistbench.leaderboard.submit.audit_compare import AuditedCell, judge
 from heistbench.leaderboard.submit.audit_draw import SHARES, caught, draw, risks, submitted
 from heistbench.leaderboard.submit.audit_report import Audit, report
@@ -50,6 +50,7 @@ def submission(tiny_run: TinyRun, tmp_path: Path) -> Callable[..., Path]:
 
     def make(*names: str, change: Change | None = None) -> Path:
         folder = tmp_path / "submission"
+        shutil.copytree(tiny_run.out / "tiny" / "results" / "replies", folder / "replies")
         for name in names:
             record = read_record(tiny_run.out / "tiny" / "results" / CELLS[name])
             write_record(folder, changed(record, change) if change and name == names[0] else record)

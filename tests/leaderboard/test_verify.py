@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import re
 import shutil
@@ -13,12 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sound_submission import COMMIT, QUERY, SEEDS, TEST, sound, write_sound
+from sound_submission import COMMIT, QUERY, SEEDS, TEST, put, replies, sound, write_sound
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.packed_results import VERDICTS, Refused, pack
 from heistbench.bench.storage.records import Record
-from heistbench.bench.storage.result_files import LARGEST, write_record
+from heistbench.bench.storage.result_files import LARGEST, read_record, result_files, write_record
+from heistbench.bench.storage.student_replies import REPLIES, replies_path, write_replies
 from heistbench.leaderboard.published import PUBLISHED
 from heistbench.leaderboard.submit.findings import Verification
 from heistbench.leaderboard.submit.intake import Intake
@@ -76,12 +78,12 @@ def says(verification: Verification, field: str, reason: str, path: str | None =
 def test_a_sound_submission_is_sound(check: Callable[[], Verification]) -> None:
     verification = check()
     assert not verification.problems
-    assert (verification.files, verification.cells, verification.panels) == (21, 7, 1)
+    assert (verification.files, verification.cells, verification.panels) == (27, 9, 1)
 
 
 def test_what_nobody_can_check_is_said(check: Callable[[], Verification]) -> None:
     statements = "\n".join(check().unchecked)
-    assert "verdicts are those of a run" in statements
+    assert "students wrote what they are said to have written" in statements
     assert f"commit {COMMIT}: not in this checkout" in statements
     assert "hardware" in statements
 
@@ -237,7 +239,7 @@ def test_a_verdict_changed_with_all_that_follows_from_it_is_refused_for_a_foreig
     verdicts, traces = raw["exam"]["verdicts"], raw["exam"]["traces"]
     first = next(iter(verdicts))
     verdicts["f" * 16], traces["f" * 16] = verdicts.pop(first), traces.pop(first)
-    write_record(folder, Record.model_validate(raw))
+    put(folder, raw)
     assert says(check(), "exam.verdicts", "first 20 questions of the test split", FILE.as_posix())
 
 
@@ -286,7 +288,7 @@ def test_a_plugin_that_is_not_here_is_named_and_not_refused(folder: Path, check:
             raw = sound("answer_only", defense, seed)
             raw["arm"]["attack"].update(name="brand_new", spec="brand_new(depth=2)", version="1-A", parameters={"depth": 2})
             old.unlink()
-            write_record(folder, Record.model_validate(raw))
+            put(folder, raw)
     verification = check()
     assert not verification.problems
     assert any("attack brand_new 1-A: not known here" in what for what in verification.unchecked)
@@ -435,7 +437,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path, results: Path) -> None:
 def test_a_file_swapped_for_a_link_while_it_is_read_is_refused(folder: Path) -> None:
     _link(folder)
     with pytest.raises(Refused, match="cannot be read"):
-        Intake().read(folder / FILE)
+        Intake([]).read(folder / FILE)
 
 
 # question lists
@@ -478,7 +480,7 @@ def test_a_list_of_too_many_questions_is_refused(
 def test_letters_are_not_unpacked_without_end(
     folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("heistbench.leaderboard.submit.intake.MOST_VERDICTS", 20 * 20)
+    monkeypatch.setattr("heistbench.leaderboard.submit.intake.MOST_VERDICTS", 20 * 26)
     assert sum(problem.field == "exam.verdicts" for problem in check().problems) == 1
 
 
@@ -490,6 +492,49 @@ def test_a_list_that_no_record_names_does_no_harm(folder: Path, check: Callable[
     for path in (folder.parent / "other" / "questions").iterdir():
         shutil.copy(path, folder / "questions")
     assert not check().problems
+
+
+# what students wrote
+
+
+WRITTEN = replies_path(Path(), SOUND["exam"]["replies"])
+NO_REPLIES: list[tuple[str, Callable[[Path], object], str]] = [
+    ("other text", lambda path: path.write_bytes(lzma.compress(b'["a", "b"]\n')), "is not the file of this name"),
+    ("no archive", lambda path: path.write_bytes(b"["), "cannot be unpacked"),
+    ("too long", lambda path: path.write_bytes(b" " * (LARGEST + 1)), "at most 4,194,304"),
+    ("a link", lambda path: (path.rename(path.parents[2] / "list"), path.symlink_to(path.parents[2] / "list")), "is a link"),
+    ("a pipe", lambda path: (path.unlink(), os.mkfifo(path)), "neither a file nor a folder"),
+    ("no name", lambda path: path.with_name("mine.jsonl.xz").write_bytes(b""), "is no result file"),
+    ("plain text", lambda path: path.with_suffix("").write_bytes(b""), "is no result file"),
+    ("elsewhere", lambda path: path.rename(path.parents[1] / "pocket" / path.name), "is no result file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "reason"), [rest for _, *rest in NO_REPLIES], ids=[name for name, *_ in NO_REPLIES])
+def test_files_that_hold_no_replies_are_refused(
+    folder: Path, check: Callable[[], Verification], harm: Callable[[Path], object], reason: str
+) -> None:
+    harm(folder / WRITTEN)
+    assert any(re.search(reason, problem.reason) for problem in check().problems)
+
+
+def test_results_without_what_students_wrote_are_refused(folder: Path, check: Callable[[], Verification]) -> None:
+    change(folder / FILE, "exam/replies", "")
+    assert says(check(), "exam.replies", "is empty: run the suite again", FILE.as_posix())
+    change(folder / FILE, "exam/replies", "0" * 16)
+    assert says(check(), "exam.replies", "names a file that is not here: expected replies/0{16}.jsonl.xz", FILE.as_posix())
+
+
+def test_replies_of_fewer_questions_are_refused(folder: Path, check: Callable[[], Verification]) -> None:
+    change(folder / FILE, "exam/replies", write_replies(folder, replies("answer_only", 1)[1:]))
+    assert says(check(), "exam.replies", "names a file of 19 replies; expected 20", FILE.as_posix())
+
+
+def test_students_are_not_graded_without_end(
+    folder: Path, check: Callable[[], Verification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heistbench.leaderboard.submit.replies.SECONDS", -1)
+    assert any("left after -1 seconds of grading" in what for what in check().unchecked)
 
 
 # what is left out
@@ -526,7 +571,7 @@ def test_seeds_are_not_picked(tmp_path: Path, results: Path) -> None:
     folder = tmp_path / "picked"
     for attack in ("answer_only", "untrained", "surrogate_trace", "true_trace"):
         for seed in (3, 14, 15):
-            write_record(folder, Record.model_validate(sound(attack, "none", seed)))
+            put(folder, sound(attack, "none", seed))
     assert says(verify(folder, results), "arm.seed", "seeds 3, 14, 15; expected 0, 1, 2")
 
 
@@ -589,7 +634,7 @@ def test_results_made_in_another_way_are_refused(attack_alone: Path, published: 
 
 def test_other_seeds_than_the_published_are_refused(attack_alone: Path, published: Path) -> None:
     for defense in ("none", "noise_answers"):
-        write_record(attack_alone, Record.model_validate(sound("answer_only", defense, 3)))
+        put(attack_alone, sound("answer_only", defense, 3))
     assert says(verify(attack_alone, published), "arm.seed", "seeds 0, 1, 2, 3; expected 0, 1, 2")
 
 
@@ -606,18 +651,28 @@ def test_a_published_result_that_cannot_be_read_is_an_error(attack_alone: Path, 
 
 
 @pytest.mark.parametrize("suite", sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir()))
-def test_published_results_are_sound_but_for_being_published(suite: str) -> None:
-    verification = verify(PUBLISHED / suite, PUBLISHED)
-    assert [p for p in verification.problems if not p.reason.startswith("is published already")] == []
+def test_published_results_are_sound_but_for_being_published(suite: str, tmp_path: Path) -> None:
+    older = False
+    for path in result_files(PUBLISHED / suite):
+        write_record(tmp_path, record := read_record(path))
+        older |= not record.exam.replies
+    if not older:
+        shutil.copytree(PUBLISHED / suite / REPLIES, tmp_path / REPLIES)
+    verification = verify(tmp_path, PUBLISHED)
+    reasons = {"is published already"} if not older else {"is empty: run the suite again"}
+    assert [p for p in verification.problems if not p.reason.startswith((*reasons,))] == []
     assert len(verification.problems) == verification.files
 
 
 def test_what_a_run_leaves_is_refused_for_its_one_seed_alone(tiny_run: Any, results: Path) -> None:
     verification = verify(tiny_run.out / "tiny" / "results", results)
     assert verification.files > 15
-    assert {p.reason for p in verification.problems if not p.field.startswith("provenance.")} == {"has seeds 0; expected 0, 1, 2"}
+    assert {p.reason for p in verification.problems if not p.field.startswith("provenance.")} == {
+        "has seeds 0; expected 0, 1, 2",
+        "the control gold_answer is missing, here and among the published results",
+    }
     # of a checkout that is being worked on, or of none
-    assert {p.field for p in verification.problems} <= {"arm.seed", "provenance.dirty", "provenance.commit"}
+    assert {p.field for p in verification.problems} <= {"arm.seed", "", "provenance.dirty", "provenance.commit"}
 
 
 # what holds for all
@@ -627,7 +682,7 @@ def test_what_a_run_leaves_is_refused_for_its_one_seed_alone(tiny_run: Any, resu
 def test_changing_any_one_verdict_is_refused(
     model: Path, tmp_path_factory: pytest.TempPathFactory, position: int, letter: str
 ) -> None:
-    file, reader = tmp_path_factory.mktemp("one") / "seed-0.json", Intake()
+    file, reader = tmp_path_factory.mktemp("one") / "seed-0.json", Intake([replies_path(Path(), SOUND["exam"]["replies"])])
     reader.read_questions(model / LIST)
     file.write_text(json.dumps(SOUND))
     before = SOUND["exam"]["verdicts"]
@@ -655,7 +710,7 @@ json_values = st.recursive(
 @given(path=st.sampled_from([leaf for leaf in _leaves(SOUND) if "/" in leaf]), value=json_values)
 def test_no_field_of_any_value_raises(tmp_path_factory: pytest.TempPathFactory, path: str, value: object) -> None:
     folder = tmp_path_factory.mktemp("any")
-    write_record(folder, Record.model_validate(sound()))
+    put(folder, sound())
     (folder / FILE).write_text(json.dumps(SOUND))
     change(folder / FILE, path, value)
     (folder / "results").mkdir()

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+
+from heistbench.bench.contracts.plugins import Task
+from heistbench.bench.contracts.registry import registry
+from heistbench.bench.contracts.replies import Parts
+from heistbench.bench.scoring.verdicts import judge_parts
+from heistbench.bench.storage.exams import Exam
+from heistbench.bench.storage.result_files import read_record
+from heistbench.bench.storage.student_replies import read_replies, replies_path
 
 SIZES = {"query": 4, "surrogate": 8, "test": 4}
 
@@ -64,6 +72,30 @@ def test_trying_one_attack_does_not_strip_a_full_runs_page(tiny_copy: Any, heist
     assert results(tiny_copy.out) == before
     assert attacks_of(tiny_copy.out) == shown
     assert len(shown) == 10
+
+
+def written(folder: Path) -> dict[str, list[Parts]]:
+    """What the student of each record wrote, by the record's place."""
+    places = {path: read_record(path).exam.replies for path in folder.rglob("seed-*.json")}
+    return {str(path.relative_to(folder)): read_replies(replies_path(folder, name)) for path, name in places.items()}
+
+
+def test_what_students_wrote_lies_beside_the_results_and_is_graded_as_they_say(run: Callable[..., str], tmp_path: Path) -> None:
+    run(attacks=["answer_only"])
+    folder, task = tmp_path / "out" / "tiny" / "results", cast(Task, registry.build("task", "pocket"))
+    problems = sorted(task.problems("test", SIZES["test"]), key=lambda problem: problem.question.id)
+    for place, replies in written(folder).items():
+        exam = Exam.of(judge_parts(task, problems, replies, ["stop"] * len(replies)))
+        stated = read_record(folder / place).exam
+        assert exam.model_copy(update={"replies": stated.replies}) == stated
+
+
+def test_what_students_wrote_goes_along_when_results_are_set_aside(run: Callable[..., str], tmp_path: Path) -> None:
+    run(attacks=["answer_only"])
+    before = written(tmp_path / "out" / "tiny" / "results")
+    run(attacks=["answer_only"], sizes={**SIZES, "test": 5})
+    (aside,) = (tmp_path / "out" / "tiny" / "set-aside").iterdir()
+    assert written(aside) == before
 
 
 def test_results_of_other_sizes_are_set_aside_and_named(run: Callable[..., str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The cells that an audit can run on this machine: each rebuilt from its record, and nothing in it taken on trust.
+"""The cells of a submission that can be run on this machine: each rebuilt from its record, and nothing in it taken on trust.
 
 A record names plugins, models, data and sizes. What it names must be here, with the same code and the same bytes; nothing is
 downloaded for a submission, and no provider is asked.
@@ -46,7 +46,7 @@ class Rebuilder:
         models = _models(settings)
         self._once(["models", sorted(models.values())], lambda: _check_models(models.values()))
         _check_identities(record, settings, models)
-        cell = _rebuilt(record, settings)
+        cell = rebuilt(record, settings)
         if other := next(_differences("arm", record.arm.model_dump(mode="json"), arm_of(cell).model_dump(mode="json")), None):
             raise HeistError("{} is {!r} in the record and {!r} here".format(*other))
         for name, task in (("task", cell.build_task()), ("exam", cell.build_exam())):
@@ -104,8 +104,8 @@ def _check_identities(record: Record, settings: StatedSettings, models: Mapping[
             raise HeistError(f"{role} {reference!r} is {here} here and {stated or 'not identified'} in the record")
 
 
-def _rebuilt(record: Record, settings: StatedSettings) -> Cell:
-    """The one cell of a suite that is made of a record's settings. Raises HeistError where they make none."""
+def rebuilt(record: Record, settings: StatedSettings) -> Cell:
+    """The one cell of a suite that is made of a record and some settings. Raises HeistError where they make none."""
     arm, rep = record.arm, [REP] if record.exposure else []
     suite = {
         "name": arm.suite,
