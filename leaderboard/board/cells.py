@@ -25,7 +25,7 @@ class Gain:
     `over` is the best of them, `mean` the difference from it; the interval is that of the difference from whichever is truly the
     best. p is that of "not above all of them"; `p_adjusted` is over all different students of the panel. Both are None where
     nothing is tested: the students are those of a control, or unranked. `detectable` is the smallest true gain that would be
-    shown four times in five.
+    shown four times in five; None for a control's students.
     """
 
     over: str
@@ -33,7 +33,7 @@ class Gain:
     interval: Interval
     p: float | None
     p_adjusted: float | None
-    detectable: float
+    detectable: float | None
     verdict: GainOutcome
 
 

@@ -83,10 +83,10 @@ def _spread(results: Results) -> float:
 
 def _undetectable(cells: Collection[PooledCell]) -> Iterator[str]:
     """Ties of students that have more than any control, but less more than so few seeds and questions can show."""
-    gains = [cell.gain for cell in cells if cell.gain and cell.gain.verdict == "tie"]
-    below = [gain for gain in gains if WORTH < gain.mean < gain.detectable]
+    gains = [(cell.gain.mean, cell.gain.detectable or 0.0) for cell in cells if cell.gain and cell.gain.verdict == "tie"]
+    below = [detectable for mean, detectable in gains if WORTH < mean < detectable]
     if below:
-        most = max(gain.detectable for gain in below)
+        most = max(below)
         ties = f"{len(below)} of {len(gains)} ties are gains of more than {WORTH:.2f}"
         yield f"{ties}, which these seeds cannot show (they would show {most:.2f}): no evidence that nothing was stolen"
 

@@ -98,15 +98,15 @@ def with_gains(attacks: RecordsByPlace, feasible: Controls, gold: Controls) -> d
     if not feasible.results:
         return cells
     twins = {place: feasible.twin(students[place]) for place in results}
-    judged = {place for place in results if feasible.ranked and cells[place].ranked and not twins[place]}
-    claims = {place: claim(results[place], feasible.results) for place in results}
-    adjusted = _adjusted({place: claims[place] for place in judged}, {place: tuple(students[place].items()) for place in judged})
-    outcomes: dict[Place, GainOutcome] = {
-        place: "same" if twins[place] else _outcome(claims[place], adjusted[place]) if place in judged else "unranked"
-        for place in results
-    }
-    for place, of_place in claims.items():
-        gain = _gain(of_place, twins[place], adjusted.get(place), _credited(place, outcomes))
+    claims = {place: claim(results[place], feasible.results) for place in results if not twins[place]}
+    judged = {place: claims[place] for place in claims if feasible.ranked and cells[place].ranked}
+    adjusted = _adjusted(judged, {place: tuple(students[place].items()) for place in judged})
+    outcomes: dict[Place, GainOutcome] = dict.fromkeys(results, "unranked")
+    outcomes |= {place: "same" for place, twin in twins.items() if twin}
+    outcomes |= {place: _outcome(each, adjusted[place]) for place, each in judged.items()}
+    for place, twin in twins.items():
+        verdict = _credited(place, outcomes)
+        gain = _same(twin, verdict) if twin else _gain(claims[place], adjusted.get(place), verdict)
         cells[place] = replace(cells[place], gain=gain)
     return cells
 
@@ -123,17 +123,20 @@ def _adjusted(claims: Mapping[Place, Claim], students: Mapping[Place, Students])
     return {place: p_values[students[place]] for place in claims}
 
 
-def _gain(of_place: Claim, twin: str | None, p: float | None, verdict: GainOutcome) -> Gain:
-    if twin:
-        return Gain(twin, 0.0, NOTHING, None, None, of_place.detectable, verdict)
-    tested = None if p is None else of_place.p
-    return Gain(of_place.over, of_place.mean, of_place.interval, tested, p, of_place.detectable, verdict)
+def _gain(claimed: Claim, p: float | None, verdict: GainOutcome) -> Gain:
+    tested = None if p is None else claimed.p
+    return Gain(claimed.over, claimed.mean, claimed.interval, tested, p, claimed.detectable, verdict)
 
 
-def _outcome(of_place: Claim, p: float) -> GainOutcome:
-    if p < ALPHA and of_place.interval.low > 0:
+def _same(twin: str, verdict: GainOutcome) -> Gain:
+    """The gain of a control's own students: none, and nothing to test."""
+    return Gain(twin, 0.0, NOTHING, None, None, None, verdict)
+
+
+def _outcome(claimed: Claim, p: float) -> GainOutcome:
+    if p < ALPHA and claimed.interval.low > 0:
         return "steals"
-    if p < ALPHA and of_place.interval.high < 0:
+    if p < ALPHA and claimed.interval.high < 0:
         return "below control"
     return "tie"
 
