@@ -70,14 +70,26 @@ def _cell(panel: Panel, cell: PooledCell) -> Entry:
 def _worst(worst: Worst | None) -> Entry:
     if worst is None:
         return DASHED
-    tried = f"of {worst.tried} tried, {worst.students} different"
-    strongest = result(f"{share(worst.accuracy)}{star(worst)}", worst.interval)
-    return Entry((strongest, (TextSpan(worst.attack, "name"),), (TextSpan(tried, "words"),), *_not_run(worst.missing)))
+    tried = f"of {worst.tried} tried, {worst.students} {'student' if worst.students == 1 else 'students'}"
+    return Entry((*_strongest(worst), (TextSpan(tried, "words"),), *_not_run(worst.missing)))
+
+
+def _strongest(worst: Worst) -> tuple[Line, ...]:
+    return result(f"{share(worst.accuracy)}{star(worst)}", worst.interval), (TextSpan(worst.attack, "name"),)
 
 
 def _ensemble(panel: Panel) -> Entries:
-    """The worst case over the attacks that the suite ships with."""
-    return entry("ensemble of the suite", "words"), *(_worst(column.ensemble) for column in panel.defenses)
+    """The worst case over the attacks that the suite ships with; most boards have no others."""
+    columns = ((column.ensemble, column.worst) for column in panel.defenses)
+    return entry("ensemble of the suite", "words"), *(_of_ensemble(*each) for each in columns)
+
+
+def _of_ensemble(ensemble: Worst | None, worst: Worst | None) -> Entry:
+    if ensemble is None or worst is None:
+        return DASHED
+    run = TextSpan(f"{ensemble.tried} of {ensemble.tried + len(ensemble.missing)} run", "words")
+    same: tuple[Line, ...] = ((TextSpan("the same", "words"),),)
+    return Entry((*(same if ensemble.attack == worst.attack else _strongest(ensemble)), (run,)))
 
 
 def _not_run(attacks: Sequence[str]) -> Iterator[Line]:
