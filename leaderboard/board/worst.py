@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.contracts.registry import registry, spec_of
 from heistbench.bench.storage.records import Record
 from heistbench.bench.suites.files import load_suite, shipped_suites
@@ -52,10 +52,8 @@ def ensemble_of(records: Sequence[Record]) -> set[str]:
     return {attack for suite in {record.arm.suite for record in records} for attack in _attacks(suite)}
 
 
-def _attacks(suite: str) -> list[str]:
+@cache
+def _attacks(suite: str) -> tuple[str, ...]:
     if suite not in shipped_suites():
-        return []
-    try:
-        return [spec_of(registry.build("attack", spec)) for spec in load_suite(suite).attacks]
-    except HeistError:
-        return []
+        return ()
+    return tuple(spec_of(registry.build("attack", spec)) for spec in load_suite(suite).attacks)
