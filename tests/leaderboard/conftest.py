@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from rich.console import Console
+from sound_submission import write_sound
 
 from heistbench.bench.contracts.nouns import Verdict
 from heistbench.bench.scoring.overlap import SIGNATURES
@@ -237,3 +240,22 @@ def media() -> Callable[[Board], tuple[str, str]]:
         return " ".join(print_board(board, 250).split()), " ".join(re.sub("<[^>]*>", " ", page).split())
 
     return texts
+
+
+@pytest.fixture(scope="session")
+def sound_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound submission, to copy."""
+    return write_sound(tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def folder(sound_model: Path, tmp_path: Path) -> Path:
+    """A sound submission, to change."""
+    return Path(shutil.copytree(sound_model, tmp_path / "submission"))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """No published results."""
+    (tmp_path / "results").mkdir()
+    return tmp_path / "results"

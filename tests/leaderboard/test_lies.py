@@ -21,25 +21,6 @@ Raw = dict[str, Any]
 DEFENSES = ("none", "noise_answers")
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound submission, to copy."""
-    return write_sound(tmp_path_factory.mktemp("sound"))
-
-
-@pytest.fixture
-def folder(model: Path, tmp_path: Path) -> Path:
-    """A sound submission, to lie in."""
-    return Path(shutil.copytree(model, tmp_path / "submission"))
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """No published results."""
-    (tmp_path / "results").mkdir()
-    return tmp_path / "results"
-
-
 def says(verification: Verification, field: str, reason: str) -> bool:
     """Whether it is refused for this field with a reason that matches."""
     return any(problem.field == field and re.search(reason, problem.reason) for problem in verification.problems)
@@ -201,9 +182,9 @@ def test_a_lie_is_refused_with_its_reason(
 
 
 def test_a_control_weaker_than_the_published_one_of_another_victim_is_refused(
-    folder: Path, model: Path, results: Path, tmp_path: Path
+    folder: Path, sound_model: Path, results: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(model, results / "theirs")
+    shutil.copytree(sound_model, results / "theirs")
     other = write_sound(tmp_path / "other", release="2")
     assert verify(other, results).sound
     weaker_control_for_another_victim(other)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,6 @@ from heistbench.bench.storage.records import Record
 from heistbench.bench.storage.result_files import read_record, read_records, write_record
 from heistbench.leaderboard.board.build import build
 from heistbench.leaderboard.submit.submission import add
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound submission, to copy."""
-    return write_sound(tmp_path_factory.mktemp("sound"))
-
-
-@pytest.fixture
-def folder(model: Path, tmp_path: Path) -> Path:
-    """A sound submission, to change."""
-    return Path(shutil.copytree(model, tmp_path / "submission"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sound_submission import COMMIT, QUERY, SEEDS, TEST, put, replies, sound, write_sound
+from sound_submission import COMMIT, QUERY, SEEDS, TEST, put, replies, sound
 
 from heistbench.bench.contracts.errors import HeistError
 from heistbench.bench.storage.packed_results import VERDICTS, Refused, pack
@@ -30,25 +30,6 @@ Raw = dict[str, Any]
 CELL = Path("pocket/pocket-victim-1/none/answer_only/12-queries/pocket-base")
 FILE = CELL / "seed-1.json"
 UNTRAINED = Path("pocket/pocket-victim-1/none/untrained/12-queries/pocket-base/seed-1.json")
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound submission, to copy."""
-    return write_sound(tmp_path_factory.mktemp("sound"))
-
-
-@pytest.fixture
-def folder(model: Path, tmp_path: Path) -> Path:
-    """A sound submission, to change."""
-    return Path(shutil.copytree(model, tmp_path / "submission"))
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """No published results."""
-    (tmp_path / "results").mkdir()
-    return tmp_path / "results"
 
 
 @pytest.fixture
@@ -584,9 +565,9 @@ def test_a_submission_is_of_one_suite(folder: Path, check: Callable[[], Verifica
 
 
 @pytest.fixture
-def published(model: Path, results: Path) -> Path:
+def published(sound_model: Path, results: Path) -> Path:
     """Results that hold all of the sound submission but one attack."""
-    shutil.copytree(model, results / "theirs")
+    shutil.copytree(sound_model, results / "theirs")
     remove(results, "answer_only")
     return results
 
@@ -680,10 +661,10 @@ def test_what_a_run_leaves_is_refused_for_its_one_seed_alone(tiny_run: Any, resu
 
 @given(st.integers(0, TEST - 1), st.sampled_from([*VERDICTS]))
 def test_changing_any_one_verdict_is_refused(
-    model: Path, tmp_path_factory: pytest.TempPathFactory, position: int, letter: str
+    sound_model: Path, tmp_path_factory: pytest.TempPathFactory, position: int, letter: str
 ) -> None:
     file, reader = tmp_path_factory.mktemp("one") / "seed-0.json", Intake([replies_path(Path(), SOUND["exam"]["replies"])])
-    reader.read_questions(model / LIST)
+    reader.read_questions(sound_model / LIST)
     file.write_text(json.dumps(SOUND))
     before = SOUND["exam"]["verdicts"]
     change(file, "exam/verdicts", before[:position] + letter + before[position + 1 :])
